@@ -1,0 +1,1 @@
+"""Tocsin: the alarm that many agencies ring together."""
