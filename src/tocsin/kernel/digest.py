@@ -1,0 +1,39 @@
+"""The domain-separated hash functions of the protocol (spec 2).
+
+`H(tag, data) = SHA-256("tocsin/v1/" || tag || 0x00 || data)`: one tag for each use, so that bytes
+hashed for one purpose can never stand for another.
+"""
+
+from hashlib import sha256
+
+_PREFIX = b"tocsin/v1/"
+
+
+def digest(tag: bytes, data: bytes) -> str:
+    """Return the lower-case hex digest of `data` in the domain `tag`."""
+    return sha256(_PREFIX + tag + b"\0" + data).hexdigest()
+
+
+def message_id(envelope: str, index: int) -> str:
+    """Id of the message that act `index` of an envelope submits (spec 3)."""
+    return digest(b"message", bytes.fromhex(envelope) + index.to_bytes(2, "big"))
+
+
+def relayed_id(own_genesis: str, source_genesis: str, number: int) -> str:
+    """Id of a message made from a relayed leaf (spec 3)."""
+    return digest(b"relayed", bytes.fromhex(own_genesis) + bytes.fromhex(source_genesis) + number.to_bytes(8, "big"))
+
+
+def incident_id(message: str) -> str:
+    """Id of the incident that a recorded report opened (spec 8)."""
+    return digest(b"incident", bytes.fromhex(message))
+
+
+def acts_digest(acts: list[bytes]) -> str:
+    """Digest over the list of the acts' digests, so that one act can be shown alone (spec 3)."""
+    return digest(b"acts", b"".join(acts))
+
+
+def app_hash(size: int, root: bytes) -> bytes:
+    """Engine application hash: H(size, root) of the log (spec 10)."""
+    return sha256(_PREFIX + b"app\0" + size.to_bytes(8, "big") + root).digest()

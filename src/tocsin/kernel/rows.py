@@ -1,0 +1,232 @@
+"""Rows: the state of a network, one canonical record each (spec 3.4, spec 10).
+
+Live rows are held in memory; archived rows (`OLD_*`, `SEEN_ORIGINAL`) live in the store and reach
+the kernel only through `reads`. A row's key is `table:id`.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from tocsin.kernel.acts import Keys, PeerEntry, Subject, Terms
+from tocsin.kernel.leaves import Ballot, MemberStatus, Original, OrderAnswer, Post, Source, StainMark, To
+from tocsin.kernel.words import EvidenceClass, Note, Role, Status, Truth
+
+OLD_MESSAGE = "old-message:"
+OLD_INCIDENT = "old-incident:"
+ORIGINAL = "original:"
+"""`original:<genesis>:<id>` -> local message id: the dedupe key of relayed leaves (spec 11)."""
+ARCHIVE = (OLD_MESSAGE, OLD_INCIDENT, ORIGINAL)
+
+
+class Meta(Struct):
+    """`counter`: the opening order (spec F3); `size`: leaves so far; `changing`: changing blocks."""
+
+    origin: str
+    genesis: str
+    protocol: int
+    charter: str
+    height: int
+    at: int
+    epoch: int
+    counter: int
+    size: int
+    changing: int
+
+
+class Member(Struct):
+    """A line of the roster. `until`: end of a suspension in ms; `number`: of that suspension."""
+
+    id: str
+    entity: str
+    roles: list[Role]
+    keys: Keys
+    status: MemberStatus
+    until: int | None
+    number: int
+
+
+class Account(Struct):
+    """The moving part of a member.
+
+    `quota`, `quota_at`: envelope bucket (spec 3.3). `tokens`, `tokens_at`: report tokens, and when
+    the bucket was last full or refilled (spec F20). `reports`: times of the reports of the last week.
+    `open`, `motions`: messages open or endorsed, and how many of these are motions (spec F21).
+    `last_act`, `missed`: dormancy (spec F16). `through`: last day its data reach.
+    """
+
+    id: str
+    quota: int
+    quota_at: int
+    tokens: int
+    tokens_at: int
+    credits: int
+    stains: int
+    reports: list[int]
+    open: int
+    motions: int
+    last_act: int
+    missed: int
+    through: int | None
+
+
+class Stain(Struct, frozen=True):
+    mark: StainMark
+    finding: str
+    standing: bool
+
+
+class Remark(Struct, frozen=True):
+    """An annotation kept with its message. `at` in ms."""
+
+    note: Note
+    by: str
+    at: int
+
+
+class Message(Struct):
+    """A message: live while open or endorsed, archived when final (spec 7).
+
+    `rule`: index into the charter of its opening. `vote_ends`, `veto_ends`: deadlines in ms, null
+    where there is none; `moved`: an outage already moved it. `size`: electors and, where they count,
+    the suspended. `counted`: the block in which the certificate closed has passed. `finding`: id of
+    the standing finding. `went`: where its record went, [destination, number].
+    """
+
+    id: str
+    number: int
+    kind: str
+    author: str
+    status: Status
+    incident: str | None
+    joins: str | None
+    subject: Subject | None
+    terms: Terms | None
+    body: str | None
+    source: Source | None
+    charter: str
+    rule: int
+    stage: str
+    electorate: list[str]
+    size: int
+    need: int
+    eligible: list[str]
+    concurred: list[str]
+    opened: int
+    notice: int | None
+    vote_ends: int | None
+    vote_moved: bool
+    veto_ends: int | None
+    veto_moved: bool
+    act: str | None
+    envelope: str
+    state: Literal["open", "endorsed", "recorded", "rejected", "vetoed", "lapsed", "withdrawn", "void"]
+    counted: bool
+    ballots: dict[str, Ballot]
+    ballot_times: dict[str, int]
+    final_at: int | None
+    by: str | None
+    code: str | None
+    remarks: list[Remark]
+    went: To
+    truth: Literal["none", "upheld", "refuted", "undetermined"]
+    finding: str | None
+    finding_by: str | None
+    finding_class: EvidenceClass | None
+    reviewed: bool
+    review_open: bool
+    overturned: bool
+    token_spent: bool
+    posts: list[Post]
+    stains: list[Stain]
+    outcome: str | None
+
+
+class Escalation(Struct, frozen=True):
+    """The last report of an incident that went up, and what became of it (spec 11)."""
+
+    message: str
+    at: int
+    outcome: str | None
+    answered: int | None
+
+
+class Incident(Struct):
+    """`key`: what reports join by; `term`: number of the lead's term; `last_record` in ms."""
+
+    id: str
+    number: int
+    status: Status
+    key: str
+    opened: int
+    stage: str
+    category: str
+    severity: int
+    areas: list[str]
+    lead: str | None
+    lead_until: int | None
+    term: int
+    last_record: int
+    closed: int | None
+    duplicate_of: str | None
+    up: Escalation | None
+
+
+class RunningOrder(Struct):
+    """An order whose receipts are still taken (spec F19). `due_done`: the leaf at due is written."""
+
+    id: str
+    number: int
+    author: str
+    incident: str | None
+    to: list[str]
+    due: int
+    expires: int
+    due_done: bool
+    complete: bool
+    answers: dict[str, OrderAnswer]
+    source: Source | None
+
+
+class Peer(Struct):
+    """A peer's entry with its pins and counters. `reports`: times of the accepted reports of the
+    last week; `next_in`, `next_out`: numbers expected and to be given."""
+
+    origin: str
+    entry: PeerEntry
+    state: Literal["active", "frozen"]
+    next_in: int
+    next_out: int
+    reports: list[int]
+
+
+class Sent(Struct):
+    """What went out and still waits for its outcome; `overdue`: said so already."""
+
+    peer: str
+    number: int
+    message: str
+    at: int
+    due: int
+    order: int
+    overdue: bool
+
+
+class Seen(Struct):
+    """Envelope digests consumed by one block, remembered until the last `valid_until` (spec 3.1)."""
+
+    height: int
+    until: int
+    digests: list[str]
+
+
+class UsedKey(Struct):
+    """A key once used in this network; keys are distinct for ever (spec 1)."""
+
+    key: str
+    member: str
+
+
+class OriginalRow(Struct):
+    original: Original
+    id: str
