@@ -1,0 +1,211 @@
+"""Envelopes: DSSE, canonical, sized, and read without trust (spec 2, spec 3).
+
+Sizes are limited before parsing, parsing comes before checking, and nothing here verifies a
+signature: `Envelope.signed` is what the node must check under `Envelope.key`.
+"""
+
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from tocsin.kernel.acts import Act, RelayAct
+from tocsin.kernel.digest import acts_digest, digest
+from tocsin.kernel.reasons import Reason
+from tocsin.kernel.words import MAX_ACTS, Digest, Key, Millis, Slug
+
+PAYLOAD_TYPE = "application/vnd.tocsin.acts+json"
+MAX_ENVELOPE = 64 * 1024
+MAX_RELAY_ENVELOPE = 128 * 1024
+"""Bytes of a wrapper whose only act is `relay` (spec 3)."""
+MAX_DEPTH = 16
+VERSION = 1
+
+_PAE_PREFIX = f"DSSEv1 {len(PAYLOAD_TYPE)} {PAYLOAD_TYPE} ".encode()
+
+
+class Header(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is signed. `valid_until` in ms; `acts`: their number; `digest`: over their digests."""
+
+    v: int
+    genesis: Digest
+    author: Slug
+    valid_until: Millis
+    acts: Annotated[int, Meta(ge=1, le=MAX_ACTS)]
+    digest: Digest
+
+
+class _Signature(Struct, frozen=True, forbid_unknown_fields=True):
+    keyid: Key
+    sig: Annotated[str, Meta(min_length=88, max_length=88)]
+
+
+class _Wrapper(Struct, frozen=True, forbid_unknown_fields=True):
+    payload: Annotated[str, Meta(max_length=2048)]
+    payloadType: Annotated[str, Meta(max_length=100)]  # noqa: N815 - DSSE's own field name
+    signatures: Annotated[list[_Signature], Meta(min_length=1, max_length=1)]
+    acts: Annotated[list[Raw], Meta(max_length=100_000)]
+
+
+class Envelope(NamedTuple):
+    """A well-formed envelope. `digest` is over the signed bytes, never wrapper or signature, so that
+    wrapping it anew makes no second one (spec 3)."""
+
+    digest: str
+    header: Header
+    acts: tuple[Act, ...]
+    act_digests: tuple[str, ...]
+    key: str
+    signature: bytes
+    signed: bytes
+    data: bytes
+
+
+class Refusal(NamedTuple):
+    """Why bytes are no envelope, and where (empty when the reason says it all)."""
+
+    reason: Reason
+    detail: str = ""
+
+
+_encoder = msgspec.json.Encoder()
+encode = _encoder.encode
+"""Canonical JSON of any schema of ours: compact, keys in schema order (spec 2)."""
+_decode_wrapper = msgspec.json.Decoder(_Wrapper).decode
+_decode_header = msgspec.json.Decoder(Header).decode
+decode_act = msgspec.json.Decoder(Act).decode
+"""Decode one act; raises msgspec.ValidationError or DecodeError."""
+
+
+def too_deep(data: bytes) -> bool:
+    """Whether JSON nests deeper than `MAX_DEPTH`, counted without parsing it."""
+    if data.count(b"{") + data.count(b"[") <= MAX_DEPTH:
+        return False
+    depth = 0
+    in_string = False
+    skip = False
+    for byte in data:
+        if in_string:
+            if skip:
+                skip = False
+            elif byte == 0x5C:
+                skip = True
+            elif byte == 0x22:
+                in_string = False
+        elif byte == 0x22:
+            in_string = True
+        elif byte in (0x5B, 0x7B):
+            depth += 1
+            if depth > MAX_DEPTH:
+                return True
+        elif byte in (0x5D, 0x7D):
+            depth -= 1
+    return False
+
+
+def _pae(payload: bytes) -> bytes:
+    """DSSE pre-authentication encoding of a payload of our type."""
+    return _PAE_PREFIX + str(len(payload)).encode() + b" " + payload
+
+
+def decode(data: bytes) -> Envelope | Refusal:
+    """Read an envelope from untrusted bytes; total: never raises (spec 3, spec 14)."""
+    if len(data) > MAX_RELAY_ENVELOPE:
+        return Refusal(Reason.TOO_LARGE, f"{len(data)} bytes")
+    try:
+        wrapper = _decode_wrapper(data)
+    except msgspec.ValidationError as error:
+        return Refusal(Reason.WRONG_SHAPE, str(error))
+    except msgspec.DecodeError as error:
+        return _unreadable(data, error)
+    except RecursionError:
+        return Refusal(Reason.TOO_DEEP)
+    if wrapper.payloadType != PAYLOAD_TYPE:
+        return Refusal(Reason.WRONG_TYPE, wrapper.payloadType[:80])
+    if encode(wrapper) != data:
+        return Refusal(Reason.NOT_CANONICAL, "wrapper")
+    signature = wrapper.signatures[0]
+    payload, sig = _canonical_base64(wrapper.payload), _canonical_base64(signature.sig)
+    if payload is None or sig is None or len(sig) != 64:
+        return Refusal(Reason.NOT_CANONICAL, "base64")
+    try:
+        header = _decode_header(payload)
+    except msgspec.ValidationError as error:
+        return Refusal(Reason.WRONG_SHAPE, f"payload: {error}")
+    except (msgspec.DecodeError, RecursionError) as error:
+        return Refusal(Reason.NOT_JSON, f"payload: {error}")
+    if encode(header) != payload:
+        return Refusal(Reason.NOT_CANONICAL, "payload")
+    if header.v != VERSION:
+        return Refusal(Reason.WRONG_VERSION, str(header.v))
+    if not wrapper.acts or len(wrapper.acts) != header.acts:
+        return Refusal(Reason.WRONG_COUNT, f"{len(wrapper.acts)} acts beside a header of {header.acts}")
+    acts: list[Act] = []
+    digests: list[str] = []
+    for index, raw in enumerate(wrapper.acts):
+        data_of_act = bytes(raw)
+        if too_deep(data_of_act):
+            return Refusal(Reason.TOO_DEEP, f"act {index}")
+        try:
+            act: Act = decode_act(data_of_act)
+        except msgspec.ValidationError as error:
+            return Refusal(Reason.WRONG_SHAPE, f"act {index}: {error}")
+        except (msgspec.DecodeError, RecursionError) as error:
+            return Refusal(Reason.NOT_JSON, f"act {index}: {error}")
+        if encode(act) != data_of_act:
+            return Refusal(Reason.NOT_CANONICAL, f"act {index}")
+        acts.append(act)
+        digests.append(digest(b"act", data_of_act))
+    if len(data) > MAX_ENVELOPE and not (len(acts) == 1 and isinstance(acts[0], RelayAct)):
+        return Refusal(Reason.TOO_LARGE, f"{len(data)} bytes")
+    if acts_digest([bytes.fromhex(one) for one in digests]) != header.digest:
+        return Refusal(Reason.DIGEST_MISMATCH)
+    signed = _pae(payload)
+    return Envelope(
+        digest(b"envelope", signed), header, tuple(acts), tuple(digests), signature.keyid, sig, signed, data
+    )
+
+
+def _unreadable(data: bytes, error: Exception) -> Refusal:
+    try:
+        data.decode()
+    except UnicodeDecodeError as wrong:
+        return Refusal(Reason.NOT_UTF8, f"byte {wrong.start}")
+    return Refusal(Reason.NOT_JSON, str(error))
+
+
+def _canonical_base64(text: str) -> bytes | None:
+    try:
+        data = b64decode(text, validate=True)
+    except (Base64Error, ValueError):
+        return None
+    return data if b64encode(data).decode() == text else None
+
+
+class Unsigned(NamedTuple):
+    """An envelope before its signature: sign `signed`, then `seal`."""
+
+    payload: bytes
+    signed: bytes
+    acts: tuple[bytes, ...]
+
+    def seal(self, key: str, signature: bytes) -> bytes:
+        """The wrapper's canonical bytes. `key`: hex public key; `signature`: 64 bytes."""
+        wrapper = _Wrapper(
+            b64encode(self.payload).decode(),
+            PAYLOAD_TYPE,
+            [_Signature(key, b64encode(signature).decode())],
+            [Raw(act) for act in self.acts],
+        )
+        return encode(wrapper)
+
+
+def unsigned(genesis: str, author: str, valid_until: int, acts: Sequence[Act]) -> Unsigned:
+    """Build what a member signs (spec 3). The caller keeps to sizes; `decode` enforces them."""
+    encoded = tuple(encode(act) for act in acts)
+    digests = acts_digest([bytes.fromhex(digest(b"act", one)) for one in encoded])
+    payload = encode(Header(VERSION, genesis, author, valid_until, len(encoded), digests))
+    return Unsigned(payload, _pae(payload), encoded)

@@ -1,0 +1,246 @@
+"""The state of a network: live rows in memory, and the order of its deadlines (spec 3.4, spec 4.1).
+
+`advance` is the only mutation. Everything else here is derived from the rows, so that a state
+restored from its snapshot goes on identically.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tocsin.kernel import rows
+from tocsin.kernel.charter import Charter
+from tocsin.kernel.digest import digest
+from tocsin.kernel.envelope import encode
+
+TABLES: dict[str, Any] = {
+    "account": rows.Account,
+    "charter": Charter,
+    "incident": rows.Incident,
+    "key": rows.UsedKey,
+    "member": rows.Member,
+    "message": rows.Message,
+    "meta": rows.Meta,
+    "order": rows.RunningOrder,
+    "peer": rows.Peer,
+    "seen": rows.Seen,
+    "sent": rows.Sent,
+}
+"""Live tables: name -> row type. A row's key is `table:id`."""
+
+_decoders = {name: msgspec.json.Decoder(row).decode for name, row in TABLES.items()}
+
+
+class Deadline(NamedTuple):
+    """A moment at which a row is due. Sorted by (at, order, rank) (spec F3)."""
+
+    at: int
+    order: int
+    rank: int
+    what: str
+    id: str
+
+
+NOTICE, VOTE, VETO, DUE, EXPIRES, QUIET, TERM, SUSPENSION, OVERDUE = range(9)
+"""Ranks among the deadlines of one row (spec F3)."""
+
+
+def deadlines(table: str, row: Any, charter: Charter) -> Iterator[Deadline]:
+    """The deadlines that a row carries, if any."""
+    if table == "message":
+        if row.state == "open":
+            if row.notice is not None:
+                yield Deadline(row.notice, row.number, NOTICE, "notice", row.id)
+            if row.vote_ends is not None:
+                yield Deadline(row.vote_ends, row.number, VOTE, "vote", row.id)
+        elif row.state == "endorsed" and row.veto_ends is not None:
+            yield Deadline(row.veto_ends, row.number, VETO, "veto", row.id)
+    elif table == "order":
+        if not row.due_done and row.due < row.expires and not row.complete:
+            yield Deadline(row.due, row.number, DUE, "due", row.id)
+        yield Deadline(row.expires, row.number, EXPIRES, "expires", row.id)
+    elif table == "incident":
+        if row.lead_until is not None:
+            yield Deadline(row.lead_until, row.term, TERM, "term", row.id)
+        if row.stage in charter.stages.quiet:
+            quiet = row.last_record + charter.times.quiet_s * 1000
+            yield Deadline(quiet, row.number, QUIET, "quiet", row.id)
+    elif table == "member":
+        if row.status == "suspended" and row.until is not None:
+            yield Deadline(row.until, row.number, SUSPENSION, "suspension", row.id)
+    elif table == "sent" and not row.overdue:
+        yield Deadline(row.due, row.order, OVERDUE, "overdue", f"{row.peer}:{row.number}")
+
+
+class State:
+    """All live rows of one network."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, dict[str, Any]] = {name: {} for name in TABLES}
+        self.seen: dict[str, int] = {}
+        self.timeline: list[Deadline] = []
+        self.based: dict[str, int] = {}
+        self.live_incidents: dict[tuple[str, str], list[tuple[int, str]]] = {}
+
+    @classmethod
+    def from_rows(cls, items: Iterable[tuple[str, bytes]]) -> "State":
+        """Restore a state from its snapshot; raises msgspec errors on bytes that are no rows."""
+        state = cls()
+        for key, value in items:
+            table, _, name = key.partition(":")
+            state.tables[table][name] = _decoders[table](value)
+        for table, content in state.tables.items():
+            for name, row in content.items():
+                state._index(table, name, row)
+        return state
+
+    def rows(self) -> list[tuple[str, bytes]]:
+        """The canonical snapshot: every live row, sorted by key."""
+        return sorted(
+            (f"{table}:{name}", encode(row)) for table, content in self.tables.items() for name, row in content.items()
+        )
+
+    def digest(self) -> str:
+        """Digest of the canonical snapshot (spec 10)."""
+        return rows_digest(self.rows())
+
+    @property
+    def meta(self) -> rows.Meta:
+        """Height, time, epoch, counters."""
+        row: rows.Meta = self.tables["meta"][""]
+        return row
+
+    @property
+    def charter(self) -> Charter:
+        """The charter in force."""
+        row: Charter = self.tables["charter"][self.meta.charter]
+        return row
+
+    @property
+    def charters(self) -> dict[str, Charter]:
+        """Every charter that was ever in force, by digest."""
+        return self.tables["charter"]
+
+    @property
+    def members(self) -> dict[str, rows.Member]:
+        """Everybody who ever was a member, by id."""
+        return self.tables["member"]
+
+    @property
+    def accounts(self) -> dict[str, rows.Account]:
+        """Moving parts of the members."""
+        return self.tables["account"]
+
+    @property
+    def messages(self) -> dict[str, rows.Message]:
+        """Messages that are open or endorsed."""
+        return self.tables["message"]
+
+    @property
+    def incidents(self) -> dict[str, rows.Incident]:
+        """Live incidents."""
+        return self.tables["incident"]
+
+    @property
+    def orders(self) -> dict[str, rows.RunningOrder]:
+        """Orders whose receipts are still taken."""
+        return self.tables["order"]
+
+    @property
+    def peers(self) -> dict[str, rows.Peer]:
+        """Peers by origin."""
+        return self.tables["peer"]
+
+    @property
+    def sent(self) -> dict[str, rows.Sent]:
+        """What went out and waits for its outcome."""
+        return self.tables["sent"]
+
+    def next_deadline(self) -> int | None:
+        """When the engine must make the next block at the latest, in ms, or None."""
+        return self.timeline[0].at if self.timeline else None
+
+    def due(self, at: int) -> list[Deadline]:
+        """Deadlines at or before `at`, in order."""
+        return self.timeline[: bisect_left(self.timeline, (at + 1,))]
+
+    def advance(self, outcome: "Change") -> None:
+        """Take over the rows of an applied block. The only mutation of a state."""
+        charter_changes = outcome.changes.get("meta", {}).get("")
+        requick = charter_changes is not None and bool(self.tables["meta"]) and charter_changes.charter != self.meta.charter
+        for table in ("charter", "meta"):
+            self._take(table, outcome.changes.get(table, {}))
+        for table, changes in outcome.changes.items():
+            if table not in ("charter", "meta"):
+                self._take(table, changes)
+        if requick:
+            self.timeline = []
+            for table, content in self.tables.items():
+                for row in content.values():
+                    self.timeline.extend(deadlines(table, row, self.charter))
+            self.timeline.sort()
+
+    def _take(self, table: str, changes: dict[str, Any]) -> None:
+        content = self.tables[table]
+        indexed = table in ("message", "order", "incident", "member", "sent", "seen")
+        for name, row in changes.items():
+            if indexed and name in content:
+                self._unindex(table, name, content[name])
+            if row is None:
+                content.pop(name, None)
+            else:
+                content[name] = row
+                if indexed:
+                    self._index(table, name, row)
+
+    def _index(self, table: str, name: str, row: Any) -> None:
+        if table == "seen":
+            for one in row.digests:
+                self.seen[one] = row.until
+            return
+        if table in ("message", "order", "incident", "member", "sent"):
+            for deadline in deadlines(table, row, self.charter):
+                insort(self.timeline, deadline)
+        if table == "message" and is_based(row.kind):
+            self.based[name] = row.number
+        if table == "incident":
+            insort(self.live_incidents.setdefault((row.status, row.key), []), (row.number, name))
+
+    def _unindex(self, table: str, name: str, row: Any) -> None:
+        if table == "seen":
+            for one in row.digests:
+                self.seen.pop(one, None)
+            return
+        for deadline in deadlines(table, row, self.charter):
+            place = bisect_left(self.timeline, deadline)
+            if place < len(self.timeline) and self.timeline[place] == deadline:
+                del self.timeline[place]
+        if table == "message":
+            self.based.pop(name, None)
+        if table == "incident":
+            peers = self.live_incidents[(row.status, row.key)]
+            peers.remove((row.number, name))
+            if not peers:
+                del self.live_incidents[(row.status, row.key)]
+
+
+def is_based(kind: str) -> bool:
+    """Whether messages of this kind stay open on a base that may cease to hold (spec 8, spec F8)."""
+    return kind.startswith("motion.") or kind == "finding.review"
+
+
+class Change(NamedTuple):
+    """Changed live rows by table and name; None deletes."""
+
+    changes: dict[str, dict[str, Any]]
+
+
+def rows_digest(items: list[tuple[str, bytes]]) -> str:
+    """Digest over sorted (key, value) pairs, each length-prefixed."""
+    parts: list[bytes] = []
+    for key, value in items:
+        name = key.encode()
+        parts += (len(name).to_bytes(4, "big"), name, len(value).to_bytes(4, "big"), value)
+    return digest(b"rows", b"".join(parts))
