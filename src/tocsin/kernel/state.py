@@ -10,23 +10,23 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tocsin.kernel import rows
+from tocsin.kernel import rows as schema
 from tocsin.kernel.charter import Charter
 from tocsin.kernel.digest import digest
 from tocsin.kernel.envelope import encode
 
 TABLES: dict[str, Any] = {
-    "account": rows.Account,
+    "account": schema.Account,
     "charter": Charter,
-    "incident": rows.Incident,
-    "key": rows.UsedKey,
-    "member": rows.Member,
-    "message": rows.Message,
-    "meta": rows.Meta,
-    "order": rows.RunningOrder,
-    "peer": rows.Peer,
-    "seen": rows.Seen,
-    "sent": rows.Sent,
+    "incident": schema.Incident,
+    "key": schema.UsedKey,
+    "member": schema.Member,
+    "message": schema.Message,
+    "meta": schema.Meta,
+    "order": schema.RunningOrder,
+    "peer": schema.Peer,
+    "seen": schema.Seen,
+    "sent": schema.Sent,
 }
 """Live tables: name -> row type. A row's key is `table:id`."""
 
@@ -107,9 +107,9 @@ class State:
         return rows_digest(self.rows())
 
     @property
-    def meta(self) -> rows.Meta:
+    def meta(self) -> schema.Meta:
         """Height, time, epoch, counters."""
-        row: rows.Meta = self.tables["meta"][""]
+        row: schema.Meta = self.tables["meta"][""]
         return row
 
     @property
@@ -124,37 +124,37 @@ class State:
         return self.tables["charter"]
 
     @property
-    def members(self) -> dict[str, rows.Member]:
+    def members(self) -> dict[str, schema.Member]:
         """Everybody who ever was a member, by id."""
         return self.tables["member"]
 
     @property
-    def accounts(self) -> dict[str, rows.Account]:
+    def accounts(self) -> dict[str, schema.Account]:
         """Moving parts of the members."""
         return self.tables["account"]
 
     @property
-    def messages(self) -> dict[str, rows.Message]:
+    def messages(self) -> dict[str, schema.Message]:
         """Messages that are open or endorsed."""
         return self.tables["message"]
 
     @property
-    def incidents(self) -> dict[str, rows.Incident]:
+    def incidents(self) -> dict[str, schema.Incident]:
         """Live incidents."""
         return self.tables["incident"]
 
     @property
-    def orders(self) -> dict[str, rows.RunningOrder]:
+    def orders(self) -> dict[str, schema.RunningOrder]:
         """Orders whose receipts are still taken."""
         return self.tables["order"]
 
     @property
-    def peers(self) -> dict[str, rows.Peer]:
+    def peers(self) -> dict[str, schema.Peer]:
         """Peers by origin."""
         return self.tables["peer"]
 
     @property
-    def sent(self) -> dict[str, rows.Sent]:
+    def sent(self) -> dict[str, schema.Sent]:
         """What went out and waits for its outcome."""
         return self.tables["sent"]
 
