@@ -237,6 +237,32 @@ class Review(Wire, frozen=True, tag="review", tag_field="terms"):
     evidence: Digest | None
 
 
+# Terms that only a relay makes (spec 11): what a peer told us of a message that we know.
+
+
+class OutcomeTerms(Wire, frozen=True, tag="outcome", tag_field="terms"):
+    """What became of our `message` there. `code`: reason of its refusal, 0 if it was accepted."""
+
+    message: Digest
+    state: Slug
+    code: Count
+
+
+class NoteTerms(Wire, frozen=True, tag="note", tag_field="terms"):
+    message: Digest
+    note: Note
+    by: Slug
+
+
+class ReceiptsTerms(Wire, frozen=True, tag="receipts", tag_field="terms"):
+    """How many answered our `order` there, by answer."""
+
+    message: Digest
+    addressees: Count
+    done: Count
+    cannot: Count
+
+
 MotionTerms = (
     StageMotion
     | LeadMotion
@@ -252,7 +278,7 @@ MotionTerms = (
     | CharterMotion
     | UpgradeMotion
 )
-Terms = Share | MotionTerms | Order | Revoke | Finding | Review
+Terms = Share | MotionTerms | Order | Revoke | Finding | Review | OutcomeTerms | NoteTerms | ReceiptsTerms
 
 
 # Acts.

@@ -90,7 +90,7 @@ class Message(Struct):
     `rule`: index into the charter of its opening. `vote_ends`, `veto_ends`: deadlines in ms, null
     where there is none; `moved`: an outage already moved it. `size`: electors and, where they count,
     the suspended. `counted`: the block in which the certificate closed has passed. `finding`: id of
-    the standing finding. `went`: where its record went, [destination, number].
+    the standing finding; `found_at`: when the first other than `undetermined` came. `went`: where its record went, [destination, number].
     """
 
     id: str
@@ -133,6 +133,7 @@ class Message(Struct):
     finding: str | None
     finding_by: str | None
     finding_class: EvidenceClass | None
+    found_at: int | None
     reviewed: bool
     review_open: bool
     overturned: bool
