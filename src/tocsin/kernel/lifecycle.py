@@ -2,7 +2,7 @@
 
 MESSAGE = {
     "open": ("endorsed", "recorded", "rejected", "vetoed", "lapsed", "withdrawn", "void"),
-    "endorsed": ("recorded", "vetoed", "withdrawn", "void"),
+    "endorsed": ("recorded", "vetoed", "void"),
 }
 """From a state of a message to those it can reach; all others are final."""
 

@@ -1,0 +1,66 @@
+"""Report tokens and the hard caps (spec 9, F20, F21)."""
+
+from tocsin.kernel.charter import Charter, Rule
+from tocsin.kernel.draft import Draft
+from tocsin.kernel.reasons import Reason
+from tocsin.kernel.rows import Account, Message
+
+WEEK_MS = 7 * 86_400 * 1000
+
+
+def refill(account: Account, at: int, charter: Charter) -> None:
+    """One token for each full refill time since the bucket was last full or refilled (F20)."""
+    law = charter.tokens
+    if account.tokens >= law.bucket:
+        return
+    step = law.refill_s * 1000
+    earned = (at - account.tokens_at) // step
+    account.tokens = min(law.bucket, account.tokens + earned)
+    account.tokens_at += earned * step
+
+
+def afford(draft: Draft, author: str, kind: str, rule: Rule, actual: bool) -> Reason:
+    """Whether the author may open this message now (spec 9); nothing is charged here."""
+    account: Account = draft.get("account", author)
+    limits = draft.charter.limits
+    if kind.startswith("report."):
+        if len([one for one in account.reports if one > draft.at - WEEK_MS]) >= limits.reports_week:
+            return Reason.TOO_MANY_REPORTS
+        if actual:
+            refill(draft.account(author), draft.at, draft.charter)
+            if draft.get("account", author).tokens < 1:
+                return Reason.NO_TOKEN
+    if rule.model != "broadcast":
+        if account.open >= limits.open_messages:
+            return Reason.TOO_MANY_OPEN
+        if kind.startswith("motion.") and account.motions >= limits.open_motions:
+            return Reason.TOO_MANY_MOTIONS
+    return Reason.ACCEPTED
+
+
+def charge(draft: Draft, message: Message) -> None:
+    """Spend what an accepted report costs: nothing but a token, and nothing in an exercise."""
+    if not message.kind.startswith("report."):
+        return
+    account = draft.account(message.author)
+    account.reports = [one for one in account.reports if one > draft.at - WEEK_MS] + [draft.at]
+    if message.status == "actual":
+        if account.tokens >= draft.charter.tokens.bucket:
+            account.tokens_at = draft.at
+        account.tokens -= 1
+        message.token_spent = True
+
+
+def give_back(draft: Draft, message: Message, upheld: bool = False) -> None:
+    """Return the token, once: recorded, or endorsed by enough; without ballots only when upheld."""
+    if not message.token_spent:
+        return
+    rule = draft.rule(message)
+    endorsed = sum(1 for one in message.ballots.values() if one.verdict == "endorse" and not one.late)
+    recorded = message.state == "recorded" and not rule.ballotless
+    if not (upheld or recorded or (endorsed >= draft.charter_of(message).tokens.return_at and not rule.ballotless)):
+        return
+    message.token_spent = False
+    account = draft.account(message.author)
+    refill(account, draft.at, draft.charter)
+    account.tokens = min(draft.charter.tokens.bucket, account.tokens + 1)
