@@ -3,9 +3,9 @@
 from typing import Literal
 
 from tocsin.kernel import effects, incidents
-from tocsin.kernel.acts import Finding, Order, Review, Revoke, Share, Submit, Subject, Terms
+from tocsin.kernel.acts import Review, Share, Subject, Submit, Terms
 from tocsin.kernel.draft import Draft
-from tocsin.kernel.electorate import author_member, electorate, eligible_to_veto, still_eligible, target_of
+from tocsin.kernel.electorate import electorate, eligible_to_veto, still_eligible, target_of
 from tocsin.kernel.leaves import FINAL_LEAVES, Ballot, Opened, Source
 from tocsin.kernel.quorum import need as smallest
 from tocsin.kernel.rows import OLD_MESSAGE, Message
@@ -201,10 +201,7 @@ def finish(
         _count_missed(draft, message)
     give_back(draft, message)
     effect = effects.prepare(draft, message) if ending == "recorded" else None
-    if effects.leaf_is_effect(message) and ending == "recorded":
-        # A finding by broadcast, has `finding` as its only leaf (spec 7).
-        pass
-    else:
+    if ending != "recorded" or not effects.leaf_is_effect(message):
         message.went = effects.destinations(draft, message)
         draft.leaf(
             FINAL_LEAVES[ending](
@@ -218,20 +215,21 @@ def finish(
         draft.edit_message(message.terms.target).review_open = False
     if effect is not None:
         effect(draft, message)
-    effects.void_stale(draft)
+    void_stale(draft)
+
+
+def void_stale(draft: Draft) -> None:
+    """Void the open and endorsed messages whose base no longer holds, in opening order (spec 8)."""
+    changes = draft.changes["message"]
+    numbered = [(number, name) for name, number in draft.state.based.items() if name not in changes]
+    numbered += [(row.number, name) for name, row in changes.items() if row is not None and is_based(row.kind)]
+    for _, name in sorted(numbered):
+        message = draft.message(name)
+        if message is not None and not effects.base_holds(draft, message):
+            finish(draft, name, "void")
 
 
 def _count_missed(draft: Draft, message: Message) -> None:
     for one in message.electorate:
         if one not in message.ballots:
             draft.account(one).missed += 1
-
-
-def needs_base(message: Message) -> bool:
-    """Whether a message assumes something that must still hold when it is decided (spec 8, F8)."""
-    return is_based(message.kind) or isinstance(message.terms, Finding | Order | Revoke)
-
-
-def representative(draft: Draft, message: Message) -> str | None:
-    """The member that takes credit and stain of the author's part (spec F18)."""
-    return author_member(draft, message.author, message.source)

@@ -1,0 +1,58 @@
+"""Statements that stay with a record wherever it goes (spec 5, F10), and erasure (spec 12)."""
+
+from tocsin.kernel import findings
+from tocsin.kernel.acts import Annotate, Erase, ErasedHere, NoteTerms
+from tocsin.kernel.draft import Draft
+from tocsin.kernel.leaves import Annotated, Erased
+from tocsin.kernel.reasons import Reason
+from tocsin.kernel.rows import Message, Remark
+
+
+def annotate(draft: Draft, author: str, act: Annotate, act_digest: str, envelope: str) -> Reason:
+    """Author: update, correct, retract; endorser: recant; supervisor: object. Changes no count."""
+    message = draft.any_message(act.message)
+    if message is None:
+        return Reason.UNKNOWN_MESSAGE
+    if message.state not in ("open", "endorsed", "recorded"):
+        return Reason.NOT_ANNOTATABLE
+    member = draft.member(author)
+    if act.note in ("update", "correct", "retract") and (message.author != author or message.source is not None):
+        return Reason.NOT_THE_AUTHOR
+    if act.note == "recant":
+        ballot = message.ballots.get(author)
+        if ballot is None or ballot.verdict != "endorse":
+            return Reason.NOT_AN_ENDORSER
+    if act.note == "object" and (member is None or "supervisor" not in member.roles):
+        return Reason.NOT_A_SUPERVISOR
+    if act.note in ("retract", "recant", "object") and any(
+        remark.note == act.note and remark.by == author for remark in message.remarks
+    ):
+        return Reason.ALREADY_ANNOTATED
+    row = draft.edit_message(act.message)
+    row.remarks = [*row.remarks, Remark(act.note, author, draft.at)]
+    original = findings.original_of(draft, row)
+    to = findings.destinations(draft, row)
+    draft.leaf(Annotated(row.id, original, act.note, author, act.body, draft.at, act_digest, envelope, to))
+    return Reason.ACCEPTED
+
+
+def from_peer(draft: Draft, message: Message) -> None:
+    """Effect of a relayed annotation: it stays with our copy of the record."""
+    terms = message.terms
+    if isinstance(terms, NoteTerms) and draft.any_message(terms.message) is not None:
+        row = draft.edit_message(terms.message)
+        row.remarks = [*row.remarks, Remark(terms.note, f"{message.author}/{terms.by}", draft.at)]
+
+
+def erase(draft: Draft, author: str, act: Erase | ErasedHere, act_digest: str, envelope: str) -> Reason:
+    """The author or a supervisor asks for erasure of a body; each holder attests its own (spec 12)."""
+    message = draft.any_message(act.message)
+    if message is None:
+        return Reason.UNKNOWN_MESSAGE
+    member = draft.member(author)
+    asked = isinstance(act, Erase)
+    if asked and message.author != author and (member is None or "supervisor" not in member.roles):
+        return Reason.NOT_THE_AUTHOR
+    what = "asked" if asked else "attested"
+    draft.leaf(Erased(message.id, what, author, draft.at, act_digest, envelope))  # type: ignore[arg-type]
+    return Reason.ACCEPTED
