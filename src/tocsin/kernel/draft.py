@@ -198,6 +198,10 @@ class Draft:
         row = self.old(ORIGINAL, f"{genesis}:{name}")
         return None if row is None else row.id
 
+    def original_row(self, name: str) -> OriginalRow:
+        """A row of the dedupe table that points to `name`."""
+        return OriginalRow(name)
+
     # Progress.
 
     def number(self) -> int:

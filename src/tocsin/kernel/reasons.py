@@ -150,7 +150,6 @@ class Reason(IntEnum):
     NOT_EVIDENCE = 450
     PROVES_NOTHING_NEW = 451
     THROUGH_GOES_BACK = 452
-    LAST_MEMBER = 453
 
 
 class Entry(Struct, frozen=True):
@@ -286,7 +285,6 @@ REGISTRY: dict[Reason, Entry] = {
     Reason.NOT_EVIDENCE: _entry("never", "The two statements do not contradict each other, or are not signed by known keys.", "两份声明并不矛盾，或未由已知密钥签署。"),
     Reason.PROVES_NOTHING_NEW: _entry("never", "The same contradiction is on record already.", "同一矛盾已有记录。"),
     Reason.THROUGH_GOES_BACK: _entry("never", "The data reached further before; name a later day.", "数据此前已到更晚的日期；请给出更晚的日期。"),
-    Reason.LAST_MEMBER: _entry("changed", "The last active member cannot leave.", "最后一名现行成员不能退出。"),
 }
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from tocsin.kernel.acts import Keys, PeerEntry, Subject, Terms
-from tocsin.kernel.leaves import Ballot, MemberStatus, Original, OrderAnswer, Post, Source, StainMark, To
+from tocsin.kernel.leaves import Ballot, MemberStatus, OrderAnswer, Post, Source, StainMark, To
 from tocsin.kernel.words import EvidenceClass, Note, Role, Status, Truth
 
 OLD_MESSAGE = "old-message:"
@@ -229,5 +229,6 @@ class UsedKey(Struct):
 
 
 class OriginalRow(Struct):
-    original: Original
+    """Our id of what is known elsewhere by the row's key (spec 11)."""
+
     id: str

@@ -1,0 +1,355 @@
+"""Between networks: what a relay act brings, and what is made of each leaf (spec 11)."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from tocsin.kernel import messages
+from tocsin.kernel.acts import NoteTerms, OutcomeTerms, PinnedMember, ReceiptsTerms, RelayAct, RelayedLeaf, Subject, Terms
+from tocsin.kernel.acts import Finding as FindingTerms
+from tocsin.kernel.digest import relayed_id
+from tocsin.kernel.draft import Draft
+from tocsin.kernel.electorate import electorate, may_issue
+from tocsin.kernel.genesis import Check
+from tocsin.kernel.incidents import key_of
+from tocsin.kernel.leaves import (
+    Annotated,
+    AnyLeaf,
+    Final,
+    FindingLeaf,
+    Opened,
+    OrderReceipts,
+    Original,
+    Recorded,
+    Relayed,
+    RosterLeaf,
+    Source,
+)
+from tocsin.kernel.quorum import finality
+from tocsin.kernel.reasons import Reason
+from tocsin.kernel.rows import OLD_INCIDENT, OLD_MESSAGE, ORIGINAL, Peer
+from tocsin.kernel.state import State
+from tocsin.kernel.statements import Statement, cosigners_of_peer, read_statement
+from tocsin.kernel.submit import check_subject
+from tocsin.kernel.tokens import WEEK_MS
+from tocsin.kernel.words import MAX_HOPS, Status
+from tocsin.tlog import VerifierKey, cosignature, merkle, note
+
+decode_leaf = msgspec.json.Decoder(AnyLeaf).decode
+"""Decode a leaf; raises msgspec errors."""
+
+
+def _statement(state: State, act: RelayAct) -> tuple[Statement, list[Check]] | None:
+    peer = state.peers.get(act.peer)
+    if peer is None:
+        return None
+    statement = read_statement(act.checkpoint, act.peer, cosigners_of_peer(peer))
+    if statement is None:
+        return None
+    log = VerifierKey(act.peer, 1, bytes.fromhex(peer.entry.log_key))
+    try:
+        own = note.signature_checks(statement.note, log)
+    except note.NoteError:
+        return None
+    return statement, [Check(one.key, one.message, one.signature) for one in own]
+
+
+def checks(state: State, act: RelayAct) -> list[Check]:
+    """The signatures to verify: the log's own, then the pinned members' cosignatures."""
+    found = _statement(state, act)
+    if found is None:
+        return []
+    statement, own = found
+    return own + [Check(line.key, line.message, line.signature) for line in statement.lines]
+
+
+def reads(draft: Draft, act: RelayAct) -> list[str]:
+    """Archive keys that the leaves of a relay may need."""
+    keys: list[str] = []
+    for one in act.leaves:
+        leaf = _read_leaf(one)
+        if isinstance(leaf, Annotated | FindingLeaf):
+            keys.append(f"{ORIGINAL}{leaf.original.genesis}:{leaf.original.id}")
+            local = draft.local_id(leaf.original.genesis, leaf.original.id)
+            keys += [] if local is None else [OLD_MESSAGE + local]
+        elif isinstance(leaf, Final | Opened | Relayed | OrderReceipts):
+            source = leaf.source
+            peer = draft.peer(act.peer)
+            if source is not None and source.sender == draft.meta.genesis:
+                keys.append(OLD_MESSAGE + source.sender_id)
+                known = draft.any_message(source.sender_id)
+                keys += [] if known is None or known.incident in (None, "new") else [OLD_INCIDENT + known.incident]
+            elif peer is not None and isinstance(leaf, Final | Opened):
+                original = _original(peer, leaf)
+                keys.append(f"{ORIGINAL}{original.genesis}:{original.id}")
+    return keys
+
+
+def _read_leaf(one: RelayedLeaf) -> AnyLeaf | None:
+    try:
+        leaf: AnyLeaf = decode_leaf(one.leaf.encode())
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return leaf
+
+
+def _original(peer: Peer, leaf: Final | Opened) -> Original:
+    return Original(peer.entry.genesis, leaf.id) if leaf.source is None else leaf.source.original
+
+
+def relay(draft: Draft, author: str, act: RelayAct, verdicts: list[bool], act_digest: str, envelope: str) -> Reason:
+    """Accept a relay if all its proofs hold; then each leaf is taken, or refused with a code (spec 11)."""
+    peer = draft.peer(act.peer)
+    if peer is None or act.peer not in draft.state.peers:
+        return Reason.UNKNOWN_PEER
+    if peer.state == "frozen":
+        return Reason.PEER_FROZEN
+    found = _statement(draft.state, act)
+    if found is None:
+        return Reason.BAD_CHECKPOINT
+    statement, own = found
+    if not own or not all(verdicts[: len(own)]):
+        return Reason.BAD_CHECKPOINT
+    cosigned = cosignature.count(statement.lines, verdicts[len(own) :])
+    if len(cosigned) < finality(sum(1 for one in peer.entry.roster if one.active)):
+        return Reason.NOT_FINAL_CHECKPOINT
+    head = statement.checkpoint
+    reason = _check_extends(peer, act, statement)
+    if reason:
+        return reason
+    roster: RosterLeaf | None = None
+    if act.roster is not None:
+        leaf = _read_leaf(act.roster)
+        if not _included(act.roster, statement):
+            return Reason.BAD_INCLUSION
+        if not isinstance(leaf, RosterLeaf) or act.roster.index != head.size - 2 or leaf.epoch != peer.entry.epoch + 1:
+            return Reason.BAD_ROSTER
+        roster = leaf
+    taken: list[tuple[AnyLeaf, int]] = []
+    for place, one in enumerate(act.leaves):
+        if not _included(one, statement):
+            return Reason.BAD_INCLUSION
+        read = _read_leaf(one)
+        if read is None:
+            return Reason.BAD_LEAF
+        number = _number(draft, read)
+        if number is None:
+            return Reason.NOT_FOR_US
+        if number != peer.next_in + place:
+            return Reason.WRONG_NUMBER
+        taken.append((read, number))
+    if not taken and roster is None and head.size == peer.entry.size:
+        return Reason.NOTHING_TO_RELAY
+    _pin(draft, act.peer, statement, roster)
+    for read, number in taken:
+        draft.edit("peer", act.peer).next_in = number + 1
+        _take(draft, author, act.peer, read, number, act_digest, envelope)
+    return Reason.ACCEPTED
+
+
+def _check_extends(peer: Peer, act: RelayAct, statement: Statement) -> Reason:
+    entry, head = peer.entry, statement.checkpoint
+    if head.size < entry.size:
+        return Reason.CHECKPOINT_BEHIND
+    try:
+        proof = [note.decode_base64(text) for text in act.consistency]
+    except ValueError:
+        return Reason.BAD_CONSISTENCY
+    root = bytes.fromhex(entry.root)
+    if entry.size == 0:
+        return Reason.BAD_CONSISTENCY if proof else Reason.ACCEPTED
+    if not merkle.verify_consistency(entry.size, head.size, root, head.root, proof):
+        return Reason.BAD_CONSISTENCY
+    return Reason.ACCEPTED
+
+
+def _included(one: RelayedLeaf, statement: Statement) -> bool:
+    try:
+        proof = [note.decode_base64(text) for text in one.proof]
+    except ValueError:
+        return False
+    leaf = merkle.leaf_hash(one.leaf.encode())
+    head = statement.checkpoint
+    return merkle.verify_inclusion(one.index, head.size, leaf, proof, head.root)
+
+
+def _number(draft: Draft, leaf: AnyLeaf) -> int | None:
+    for origin, number in getattr(leaf, "to", ()):
+        if origin == draft.meta.origin:
+            return int(number)
+    return None
+
+
+def _pin(draft: Draft, origin: str, statement: Statement, roster: RosterLeaf | None) -> None:
+    row: Peer = draft.edit("peer", origin)
+    entry = msgspec.structs.replace(
+        row.entry, size=statement.checkpoint.size, root=statement.checkpoint.root.hex()
+    )
+    if roster is not None:
+        pinned = [
+            PinnedMember(one.id, one.entity, one.keys.finality, one.keys.custody, one.status == "active")
+            for one in roster.members
+        ]
+        entry = msgspec.structs.replace(entry, epoch=roster.epoch, roster=pinned)
+    row.entry = entry
+
+
+class _Incoming(NamedTuple):
+    """A message to be made of a leaf."""
+
+    kind: str
+    status: Status
+    subject: Subject | None
+    terms: Terms | None
+    body: str | None
+    source: Source
+    answered: bool
+
+
+def _take(draft: Draft, carrier: str, origin: str, leaf: AnyLeaf, number: int, act: str, envelope: str) -> None:
+    """One leaf: its `relayed` leaf, and with code 0 the message made of it."""
+    peer: Peer = draft.peer(origin)  # type: ignore[assignment]
+    incoming = _incoming(draft, peer, leaf, number)
+    if isinstance(incoming, Reason):
+        code, source, answered = incoming, None, False
+    else:
+        code, source, answered = _refuse(draft, carrier, peer, leaf, incoming), incoming.source, incoming.answered
+    name = relayed_id(draft.meta.genesis, peer.entry.genesis, number) if code == 0 else None
+    to = [draft.send(origin, name or "", answered=False)] if code and answered else []
+    draft.leaf(
+        Relayed(origin, peer.entry.genesis, number, int(code), name, source, carrier, draft.at, act, envelope, to)
+    )
+    if isinstance(incoming, Reason) or name is None:
+        return
+    if answered:
+        original = incoming.source.original
+        draft.archive[f"{ORIGINAL}{original.genesis}:{original.id}"] = draft.original_row(name)
+    if incoming.kind.startswith("relayed.report."):
+        row: Peer = draft.edit("peer", origin)
+        row.reports = [one for one in row.reports if one > draft.at - WEEK_MS] + [draft.at]
+    joins, stage, index = _place(draft, incoming)
+    if index is not None:
+        messages.open_message(
+            draft, id=name, kind=incoming.kind, author=origin, status=incoming.status, named=None, joins=joins,
+            subject=incoming.subject, terms=incoming.terms, body=incoming.body, source=incoming.source,
+            rule_index=index, stage=stage, act=act, envelope=envelope,
+        )  # fmt: skip
+
+
+def _place(draft: Draft, incoming: _Incoming) -> tuple[str | None, str, int | None]:
+    joins = None
+    if incoming.subject is not None and messages.is_report(incoming.kind):
+        key = key_of(draft.charter, incoming.subject.category, incoming.subject.areas, incoming.source)
+        joins = messages.joins_at_opening(draft, incoming.kind, None, incoming.status, key)
+    incident = draft.incident(joins)
+    stage = "none" if incident is None else incident.stage
+    return joins, stage, draft.charter.match(incoming.kind, stage)
+
+
+def _incoming(draft: Draft, peer: Peer, leaf: AnyLeaf, number: int) -> _Incoming | Reason:
+    """What a leaf becomes here, by its type and whether it answers what we sent (spec 11)."""
+    genesis = peer.entry.genesis
+    if isinstance(leaf, Final | Relayed | OrderReceipts) and leaf.source is not None:
+        if leaf.source.sender == draft.meta.genesis:
+            return _answer(draft, genesis, leaf, number)
+        if not isinstance(leaf, Final):
+            return Reason.BAD_LEAF
+    if isinstance(leaf, Annotated | FindingLeaf):
+        return _statement_on(draft, genesis, leaf, number)
+    if isinstance(leaf, Opened) or isinstance(leaf, Recorded):
+        path = [genesis] if leaf.source is None else [*leaf.source.path, genesis]
+        endorsers = sum(1 for one in leaf.ballots if one.verdict == "endorse" and not one.late) if isinstance(
+            leaf, Recorded
+        ) else 0
+        if leaf.source is not None:
+            endorsers = leaf.source.endorsers
+        source = Source(path, _original(peer, leaf), genesis, leaf.id, number, endorsers)
+        if isinstance(leaf, Opened):
+            if peer.entry.relation != "child":
+                return Reason.WRONG_RELATION
+            return _Incoming("relayed.signal", leaf.status, leaf.subject, None, leaf.body, source, False)
+        own = leaf.kind.removeprefix("relayed.")
+        wanted = {"report": "child", "order": "parent"}.get(own.partition(".")[0])
+        if own.partition(".")[0] not in ("report", "order", "share"):
+            return Reason.BAD_LEAF
+        if wanted is not None and peer.entry.relation != wanted:
+            return Reason.WRONG_RELATION
+        return _Incoming("relayed." + own, leaf.status, leaf.subject, leaf.terms, leaf.body, source, True)
+    return Reason.BAD_LEAF
+
+
+def _answer(draft: Draft, genesis: str, leaf: Final | Relayed | OrderReceipts, number: int) -> _Incoming | Reason:
+    source = leaf.source
+    known = None if source is None else draft.any_message(source.sender_id)
+    if known is None:
+        return Reason.NOTHING_KNOWN
+    here = Source([genesis], Original(draft.meta.genesis, known.id), genesis, _id_of(leaf), number, 0)
+    if isinstance(leaf, OrderReceipts):
+        done = sum(1 for one in leaf.answers if one.answer == "done")
+        cannot = sum(1 for one in leaf.answers if one.answer == "cannot")
+        receipts = ReceiptsTerms(known.id, len(leaf.answers), done, cannot)
+        return _Incoming("relayed.receipts", known.status, None, receipts, None, here, False)
+    if isinstance(leaf, Relayed):
+        outcome = OutcomeTerms(known.id, "refused", leaf.code)
+    else:
+        outcome = OutcomeTerms(known.id, _STATE[type(leaf).__name__], 0)
+    return _Incoming("relayed.outcome", known.status, None, outcome, None, here, False)
+
+
+_STATE = {
+    name: name.lower() for name in ("Recorded", "Rejected", "Vetoed", "Lapsed", "Withdrawn", "Void")
+}
+
+
+def _id_of(leaf: Final | Relayed | OrderReceipts) -> str:
+    if isinstance(leaf, OrderReceipts):
+        return leaf.order
+    return leaf.id or (leaf.source.sender_id if leaf.source is not None else "")
+
+
+def _statement_on(draft: Draft, genesis: str, leaf: Annotated | FindingLeaf, number: int) -> _Incoming | Reason:
+    local = draft.local_id(leaf.original.genesis, leaf.original.id)
+    known = None if local is None else draft.any_message(local)
+    if known is None:
+        return Reason.NOTHING_KNOWN
+    here = Source([genesis], leaf.original, genesis, leaf.id, number, 0)
+    if isinstance(leaf, Annotated):
+        said = NoteTerms(known.id, leaf.note, leaf.by if "/" not in leaf.by else leaf.by.rpartition("/")[2])
+        return _Incoming("relayed.annotated", known.status, None, said, leaf.body, here, False)
+    found = FindingTerms(known.id, leaf.verdict, leaf.evidence_class, leaf.evidence)
+    return _Incoming("relayed.finding", known.status, None, found, None, here, False)
+
+
+def _refuse(draft: Draft, carrier: str, peer: Peer, leaf: AnyLeaf, incoming: _Incoming) -> Reason:
+    """Dedupe, hops, quota, rule: the code of the `relayed` leaf (spec 11)."""
+    source = incoming.source
+    if draft.meta.genesis in source.path:
+        return Reason.LOOP
+    if len(source.path) > MAX_HOPS:
+        return Reason.TOO_MANY_HOPS
+    if incoming.answered and draft.old(ORIGINAL, f"{source.original.genesis}:{source.original.id}") is not None:
+        return Reason.DUPLICATE
+    quota = peer.entry.quota
+    if incoming.kind.startswith("relayed.report."):
+        if source.endorsers < quota.min_endorsers:
+            return Reason.TOO_FEW_ENDORSERS
+        if getattr(leaf, "at", 0) + quota.max_age_s * 1000 < draft.at:
+            return Reason.TOO_OLD
+        if len([one for one in peer.reports if one > draft.at - WEEK_MS]) >= quota.per_week:
+            return Reason.PEER_QUOTA
+        if incoming.subject is None:
+            return Reason.SUBJECT_MISSING
+        reason = check_subject(draft.charter, incoming.kind, incoming.subject, draft.at)
+        if reason:
+            return reason
+    joins, _, index = _place(draft, incoming)
+    if index is None:
+        return Reason.NO_RULE
+    rule = draft.charter.rules[index]
+    if not may_issue(draft, rule, carrier, draft.incident(joins), None):
+        return Reason.NOT_AN_ISSUER
+    if rule.threshold is not None and not rule.signal:
+        _, size = electorate(draft, rule, incoming.kind, peer.origin, source, None, draft.incident(joins))
+        if messages.needed(draft, index, incoming.kind, size) > size:
+            return Reason.CANNOT_PASS
+    return Reason.ACCEPTED
