@@ -6,7 +6,7 @@ restored from its snapshot goes on identically.
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -231,10 +231,12 @@ def is_based(kind: str) -> bool:
     return kind.startswith("motion.") or kind == "finding.review"
 
 
-class Change(NamedTuple):
-    """Changed live rows by table and name; None deletes."""
+class Change(Protocol):
+    """Anything with the changed live rows, by table and name; None deletes."""
 
-    changes: dict[str, dict[str, Any]]
+    @property
+    def changes(self) -> dict[str, dict[str, Any]]:
+        """Row type by table, then name."""
 
 
 def rows_digest(items: list[tuple[str, bytes]]) -> str:

@@ -1,0 +1,48 @@
+"""Which envelopes a block may hold (spec 3.1, spec 3.3)."""
+
+from tocsin.kernel.acts import Rotate
+from tocsin.kernel.draft import Draft
+from tocsin.kernel.envelope import Envelope
+from tocsin.kernel.reasons import Reason
+
+MAX_AHEAD_MS = 3_600_000
+
+
+def admit(draft: Draft, envelope: Envelope, signature_holds: bool, in_block: dict[str, int]) -> Reason:
+    """Admit one envelope and charge its quota, or say why not; the quota is charged only after the
+    signature, so that nobody can mute another. `in_block`: digests consumed so far, added to here."""
+    header = envelope.header
+    if header.genesis != draft.meta.genesis:
+        return Reason.OTHER_GENESIS
+    member = draft.member(header.author)
+    if member is None:
+        return Reason.UNKNOWN_AUTHOR
+    if member.status != "active":
+        return Reason.AUTHOR_NOT_ACTIVE
+    if envelope.key != member.keys.act:
+        if envelope.key != member.keys.root:
+            return Reason.NOT_AUTHORS_KEY
+        if not all(isinstance(act, Rotate) for act in envelope.acts):
+            return Reason.ROOT_KEY_ONLY_ROTATES
+    if not signature_holds:
+        return Reason.BAD_SIGNATURE
+    at = draft.at
+    if not at < header.valid_until:
+        return Reason.EXPIRED
+    if header.valid_until > at + MAX_AHEAD_MS:
+        return Reason.TOO_FAR_AHEAD
+    if envelope.digest in draft.state.seen or envelope.digest in in_block:
+        return Reason.SEEN_BEFORE
+    limits = draft.charter.limits
+    account = draft.account(header.author)
+    if account.quota < limits.envelopes:
+        back = (at - account.quota_at) // limits.envelope_ms
+        account.quota = min(limits.envelopes, account.quota + back)
+        account.quota_at += back * limits.envelope_ms
+    if account.quota == limits.envelopes:
+        account.quota_at = at
+    if account.quota < 1:
+        return Reason.QUOTA
+    account.quota -= 1
+    in_block[envelope.digest] = header.valid_until
+    return Reason.ACCEPTED
