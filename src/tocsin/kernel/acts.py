@@ -18,6 +18,7 @@ from tocsin.kernel.words import (
     Day,
     Digest,
     EvidenceClass,
+    IncidentName,
     Key,
     Kind,
     Millis,
@@ -288,7 +289,7 @@ class Submit(Wire, frozen=True, tag="submit", tag_field="act"):
     """Put a message. `incident`: an id, `new`, or null."""
 
     kind: Kind
-    incident: Digest | Literal["new"] | None
+    incident: IncidentName | None
     subject: Subject | None
     terms: Terms | None
     body: Digest | None

@@ -16,6 +16,7 @@ from tocsin.kernel.words import (
     RuleRole,
     Seconds,
     Slug,
+    StagePattern,
 )
 
 Roles = Annotated[list[RuleRole], Meta(max_length=8)]
@@ -45,7 +46,7 @@ class Rule(Data, frozen=True):
     """Who may issue a kind in a stage, and how it is decided (spec 6)."""
 
     kind: Pattern
-    stage: Slug | Literal["*"]
+    stage: StagePattern
     model: Literal["broadcast", "vote", "supervise"]
     issuers: Roles
     electorate: Roles

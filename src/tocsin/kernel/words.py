@@ -22,6 +22,12 @@ Pattern = Annotated[
 ]
 """An exact kind, or `prefix.*`; never a bare `*` (spec 6.1)."""
 
+StagePattern = Annotated[str, Meta(pattern=r"\A(\*|[a-z0-9]+(-[a-z0-9]+)*)\Z", max_length=40)]
+"""A stage, or `*` for any."""
+
+IncidentName = Annotated[str, Meta(pattern=r"\A([0-9a-f]{64}|new)\Z")]
+"""An incident's id, or `new`."""
+
 Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 """SHA-256 with a domain prefix, lower-case hex."""
 
