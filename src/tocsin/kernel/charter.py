@@ -128,11 +128,12 @@ class Tokens(Data, frozen=True):
 
 
 class Limits(Data, frozen=True):
-    """`envelopes`: bucket size; one back every `envelope_ms` (spec 3.3). The rest: spec 9."""
+    """`envelopes`: bucket size; one back every `envelope_ms` (spec 3.3). `reports_week`: 0 for no cap.
+    The rest: spec 9."""
 
     envelopes: Annotated[int, Meta(ge=1, le=10**9)]
     envelope_ms: Annotated[int, Meta(ge=1, le=10**9)]
-    reports_week: Annotated[int, Meta(ge=1, le=10**9)]
+    reports_week: Annotated[int, Meta(ge=0, le=10**9)]
     open_messages: Annotated[int, Meta(ge=1, le=10**9)]
     open_motions: Annotated[int, Meta(ge=1, le=10**9)]
 

@@ -24,7 +24,7 @@ def afford(draft: Draft, author: str, kind: str, rule: Rule, actual: bool) -> Re
     account: Account = draft.get("account", author)
     limits = draft.charter.limits
     if kind.startswith("report."):
-        if len([one for one in account.reports if one > draft.at - WEEK_MS]) >= limits.reports_week:
+        if limits.reports_week and len(_this_week(account, draft.at)) >= limits.reports_week:
             return Reason.TOO_MANY_REPORTS
         if actual:
             refill(draft.account(author), draft.at, draft.charter)
@@ -38,12 +38,17 @@ def afford(draft: Draft, author: str, kind: str, rule: Rule, actual: bool) -> Re
     return Reason.ACCEPTED
 
 
+def _this_week(account: Account, at: int) -> list[int]:
+    return [one for one in account.reports if one > at - WEEK_MS]
+
+
 def charge(draft: Draft, message: Message) -> None:
     """Spend what an accepted report costs: nothing but a token, and nothing in an exercise."""
     if not message.kind.startswith("report."):
         return
     account = draft.account(message.author)
-    account.reports = [one for one in account.reports if one > draft.at - WEEK_MS] + [draft.at]
+    if draft.charter.limits.reports_week:
+        account.reports = [*_this_week(account, draft.at), draft.at]
     if message.status == "actual":
         if account.tokens >= draft.charter.tokens.bucket:
             account.tokens_at = draft.at
