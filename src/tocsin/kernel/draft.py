@@ -49,6 +49,7 @@ class Draft:
         self.meta = copy(state.meta)
         self.charter: Charter = state.charter
         self.touched: dict[str, int] = {}
+        self.based: list[tuple[int, str]] = []
         self.peers_changed: dict[str, str | None] = {}
         self.charter_cause: str | None = None
         self.roster_changed = False

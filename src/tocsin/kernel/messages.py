@@ -87,6 +87,8 @@ def open_message(
         token_spent=False, posts=[], stains=[], outcome=None,
     )  # fmt: skip
     draft.put("message", id, message)
+    if is_based(kind):
+        draft.based.append((message.number, id))
     draft.created("message", message)
     draft.touch(message)
     if source is None and rule.model != "broadcast":
@@ -220,10 +222,7 @@ def finish(
 
 def void_stale(draft: Draft) -> None:
     """Void the open and endorsed messages whose base no longer holds, in opening order (spec 8)."""
-    changes = draft.changes["message"]
-    numbered = [(number, name) for name, number in draft.state.based.items() if name not in changes]
-    numbered += [(row.number, name) for name, row in changes.items() if row is not None and is_based(row.kind)]
-    for _, name in sorted(numbered):
+    for _, name in sorted([*((number, name) for name, number in draft.state.based.items()), *draft.based]):
         message = draft.message(name)
         if message is not None and not effects.base_holds(draft, message):
             finish(draft, name, "void")
