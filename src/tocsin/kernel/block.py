@@ -14,6 +14,7 @@ from tocsin.kernel.acts import (
     Act,
     AdmitMotion,
     Annotate,
+    CloseMotion,
     Concur,
     Erase,
     ErasedHere,
@@ -144,7 +145,7 @@ def _reads_of(draft: Draft, act: Act) -> list[str]:
     elif isinstance(act, Submit):
         if act.incident not in (None, "new") and act.incident not in draft.state.incidents:
             wanted[OLD_INCIDENT + str(act.incident)] = None
-        if isinstance(act.terms, motions.CloseMotion) and act.terms.duplicate_of is not None:
+        if isinstance(act.terms, CloseMotion) and act.terms.duplicate_of is not None:
             _redirects(draft, act.terms.duplicate_of, wanted)
         if isinstance(act.terms, Finding | Review):
             wanted[OLD_MESSAGE + act.terms.target] = None
@@ -407,7 +408,8 @@ def found(genesis: Genesis) -> tuple[State, Outcome]:
     state = State()
     state.tables["charter"][genesis.charter.digest] = genesis.charter
     state.tables["meta"][""] = Meta(
-        genesis.origin, genesis.digest, PROTOCOL, genesis.charter.digest, -1, genesis.created, 0, 0, 0, 0
+        genesis.origin, genesis.digest, genesis.log_key, PROTOCOL, genesis.charter.digest, -1, genesis.created, 0, 0, 0,
+        0,
     )
     draft = Draft(state, genesis.created, {})
     draft.put("charter", genesis.charter.digest, genesis.charter)

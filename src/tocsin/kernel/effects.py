@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tocsin.kernel import annotations, findings, incidents, motions, orders
-from tocsin.kernel.acts import Finding, Order, OutcomeTerms, Review, Revoke, Share
+from tocsin.kernel.acts import Finding, LeadMotion, Order, OutcomeTerms, Review, Revoke, Share
 from tocsin.kernel.draft import Draft
 from tocsin.kernel.leaves import Source, To
 from tocsin.kernel.rows import Escalation, Message
@@ -23,7 +23,7 @@ def base_holds(draft: Draft, message: Message) -> bool:
     terms = message.terms
     if message.kind.startswith("motion."):
         incident = draft.incident_end(message.incident)
-        if isinstance(terms, motions.LeadMotion) and terms.do == "stand":
+        if isinstance(terms, LeadMotion) and terms.do == "stand":
             candidate = draft.next_member(message.author)
             if candidate is None or candidate.status != "active":
                 return False

@@ -1,5 +1,7 @@
 """Who may issue, judge, veto and concur (spec 6.3, 6.5), and whose conflicts keep them out."""
 
+from collections.abc import Sequence
+
 from tocsin.kernel.acts import (
     AdmitMotion,
     ExpelMotion,
@@ -136,7 +138,7 @@ def target_of(draft: Draft, act: Submit) -> Message | None:
     return None if target is None else draft.any_message(target)
 
 
-def _holds(member: Member, roles: list[str]) -> bool:  # type: ignore[type-arg]
+def _holds(member: Member, roles: Sequence[str]) -> bool:
     return any(role in roles for role in member.roles)
 
 

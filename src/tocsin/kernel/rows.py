@@ -24,6 +24,7 @@ class Meta(Struct):
 
     origin: str
     genesis: str
+    log_key: str
     protocol: int
     charter: str
     height: int

@@ -1,0 +1,158 @@
+"""One network as this node hosts it: members' signatures, blocks, and final checkpoints."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+import nacl.bindings
+from nacl.exceptions import BadSignatureError
+
+from tocsin.kernel.acts import Act
+from tocsin.kernel.block import Outcome
+from tocsin.kernel.envelope import Envelope, Refusal, decode, unsigned
+from tocsin.kernel.genesis import Check
+from tocsin.kernel.quorum import finality
+from tocsin.kernel.rows import Member
+from tocsin.kernel.state import State
+from tocsin.kernel.statements import cosigner_name
+from tocsin.tlog import Checkpoint, Cosigner, VerifierKey, checkpoint, cosignature, note
+
+VALID_MS = 600_000
+"""Clients sign envelopes for ten minutes (spec 3.1)."""
+
+Sign = Callable[[str, str, bytes], bytes]
+"""(member, `act` | `finality` | `root`, message) -> signature; member `` with `log` is the log's own key."""
+
+
+class Ledger(Protocol):
+    """What a network needs of its engine and store."""
+
+    @property
+    def state(self) -> State: ...
+
+    def propose(self, at: int, envelopes: Sequence[Envelope]) -> Outcome: ...
+
+    def commit(self, outcome: Outcome) -> None: ...
+
+    def leaf(self, index: int) -> bytes: ...
+
+    def inclusion(self, index: int, size: int) -> tuple[bytes, ...]: ...
+
+    def consistency(self, size1: int, size2: int) -> tuple[bytes, ...]: ...
+
+    def root(self, size: int) -> bytes: ...
+
+
+class Outgoing(NamedTuple):
+    """A leaf that goes out: its place in the log, its destination's origin and its number there."""
+
+    place: int
+    destination: str
+    number: int
+
+
+class Head(NamedTuple):
+    """A final checkpoint: its note, size and root."""
+
+    note: str
+    size: int
+    root: bytes
+
+
+def verify(check: Check) -> bool:
+    """One Ed25519 verification, exactly as libsodium does it (spec 2)."""
+    try:
+        nacl.bindings.crypto_sign_open(check.signature + check.message, check.key)
+    except (BadSignatureError, ValueError):
+        return False
+    return True
+
+
+class HostedNetwork:
+    """Drives one network: queue signed envelopes, make blocks, sign checkpoints with members' keys."""
+
+    def __init__(self, ledger: Ledger, sign: Sign) -> None:
+        self.ledger = ledger
+        self._sign = sign
+        self._queue: list[Envelope] = []
+        self._head: Head | None = None
+        self.outgoing: list[Outgoing] = []
+        self.steps: list[tuple[int, Head]] = []
+        """(index of a roster leaf, the last checkpoint under the epoch before it)."""
+
+    @property
+    def state(self) -> State:
+        """The network's state."""
+        return self.ledger.state
+
+    @property
+    def origin(self) -> str:
+        """The network's name."""
+        return self.state.meta.origin
+
+    @property
+    def waiting(self) -> bool:
+        """Whether envelopes wait for the next block."""
+        return bool(self._queue)
+
+    def submit(self, author: str, acts: Sequence[Act], at: int) -> Envelope:
+        """Sign acts as a member whose key this node keeps, and queue them for the next block.
+
+        Raises ValueError, with the refusal's sentence, if the envelope would not even be well formed.
+        """
+        prepared = unsigned(self.state.meta.genesis, author, at + VALID_MS, acts)
+        key = self.state.members[author].keys.act
+        envelope = decode(prepared.seal(key, self._sign(author, "act", prepared.signed)))
+        if isinstance(envelope, Refusal):
+            raise ValueError(f"{envelope.reason.name}: {envelope.detail}")
+        self._queue.append(envelope)
+        return envelope
+
+    def make_block(self, at: int) -> Outcome | None:
+        """Make a block of what waits and what is due; None if it would change nothing."""
+        due = self.state.next_deadline()
+        if not self._queue and (due is None or due > at):
+            return None
+        queue, self._queue = self._queue, []
+        before, epoch = dict(self.state.members), self.state.meta.epoch
+        first = self.state.meta.size
+        outcome = self.ledger.propose(at, queue)
+        if not outcome.changed:
+            return None
+        self.ledger.commit(outcome)
+        for index, leaf in enumerate(outcome.leaves, start=first):
+            if b',"to":[["' in leaf:
+                self.outgoing += _outgoing(index, leaf)
+        if self.state.meta.epoch != epoch:
+            self.steps.append((first + len(outcome.leaves) - 2, self._sign_head(before)))
+        return outcome
+
+    def head(self) -> Head:
+        """The final checkpoint of the present size, signed when first asked for."""
+        if self._head is None or self._head.size != self.state.meta.size:
+            self._head = self._sign_head(self.state.members)
+        return self._head
+
+    def _sign_head(self, members: dict[str, Member]) -> Head:
+        """Log signature, and cosignatures of a quorum of the members' finality keys (spec 10)."""
+        meta = self.state.meta
+        size, root = meta.size, self.ledger.root(meta.size)
+        text = checkpoint.format(Checkpoint(meta.origin, size, root))
+        log = VerifierKey(meta.origin, 1, bytes.fromhex(meta.log_key))
+        lines = [note.sign_line(log, self._sign("", "log", text.encode()))]
+        active = sorted(name for name, member in members.items() if member.status == "active")
+        seconds = meta.at // 1000
+        for name in active[: finality(len(active))]:
+            cosigner = Cosigner(cosigner_name(meta.origin, name), bytes.fromhex(members[name].keys.finality))
+            signature = self._sign(name, "finality", cosignature.message(text, seconds))
+            lines.append(cosignature.sign_line(cosigner, seconds, signature))
+        return Head(note.format(text, lines).decode(), size, root)
+
+
+def _outgoing(index: int, leaf: bytes) -> list[Outgoing]:
+    to = msgspec.json.decode(leaf, type=_HasTo).to
+    return [Outgoing(index, destination, number) for destination, number in to]
+
+
+class _HasTo(msgspec.Struct):
+    to: list[tuple[str, int]]
