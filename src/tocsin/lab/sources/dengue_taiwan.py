@@ -33,11 +33,13 @@ Townships = Literal["name", "code"]
 
 _FILE = "dengue_taiwan.csv"
 _NONE = "None"
-_COLUMNS = (
-    "Date_Onset", "Date_Notification", "Date_Confirmation", "Imported", "Number_of_confirmed_cases",
+_PLACES = (
     "MOI_County_living", "MOI_Township_living", "MOI_Township_living_Code",
     "MOI_County_infected", "MOI_Township_infected", "MOI_Township_infected_Code",
     "County_living", "Township_living", "County_infected", "Township_infected",
+)  # fmt: skip
+_COLUMNS = (
+    "Date_Onset", "Date_Notification", "Date_Confirmation", "Imported", "Number_of_confirmed_cases", *_PLACES,
 )  # fmt: skip
 _CITATION = (
     "Taiwan Centers for Disease Control, daily confirmed dengue cases since 1998 (open data), as packaged in "
@@ -50,6 +52,7 @@ _CAVEAT = (
 
 Town = tuple[str, str]
 """County, and the township's name or code."""
+Columns = dict[str, tuple[str, ...]]
 
 
 def package_file() -> Path:
@@ -89,12 +92,13 @@ def load(path: Path | None = None, *, townships: Townships = "name", fill_origin
         line = int(np.argmax((onset == NO_DAY) | (notified == NO_DAY))) + 2
         raise SourceError("a case without a day of onset or notification", path=path, line=line)
 
+    kinds, kind_of_row = _kinds(columns)
     keys = "MOI_Township_{}" if townships == "name" else "MOI_Township_{}_Code"
-    living: list[Town] = list(zip(columns["MOI_County_living"], columns[keys.format("living")], strict=True))
-    infected: list[Town] = list(zip(columns["MOI_County_infected"], columns[keys.format("infected")], strict=True))
+    living: list[Town] = list(zip(kinds["MOI_County_living"], kinds[keys.format("living")], strict=True))
+    infected: list[Town] = list(zip(kinds["MOI_County_infected"], kinds[keys.format("infected")], strict=True))
     if fill_origin:
-        infected = _filled(columns, living, infected)
-    names, codes = _labels(columns, living, infected, townships)
+        infected = _filled(kinds, living, infected)
+    names, codes = _labels(kinds, living, infected)
     roster = sorted({town for town in living if town[0] != _NONE})
     known = sorted({town for town in infected if town in names} - set(roster))
     counties = sorted({county for county, _ in roster + known})
@@ -102,9 +106,9 @@ def load(path: Path | None = None, *, townships: Townships = "name", fill_origin
     place_index = {town: i for i, town in enumerate(roster + known)}
     ids = unique_slugs([names[town] for town in roster], [town[0] for town in roster])
     entries = Entries(
-        agency=_indices([place_index.get(town, NOBODY) for town in living]),
-        origin_network=_indices([county_index.get(town[0], NOBODY) for town in infected]),
-        origin_place=_indices([place_index.get(town, NOBODY) for town in infected]),
+        agency=_indices([place_index.get(town, NOBODY) for town in living])[kind_of_row],
+        origin_network=_indices([county_index.get(town[0], NOBODY) for town in infected])[kind_of_row],
+        origin_place=_indices([place_index.get(town, NOBODY) for town in infected])[kind_of_row],
         onset=onset,
         notified=notified,
         confirmed=confirmed,
@@ -148,6 +152,14 @@ def _columns(lines: list[str], path: Path) -> list[tuple[str, ...]]:
     return list(zip(*rows, strict=True))
 
 
+def _kinds(columns: Columns) -> tuple[Columns, NDArray[np.int32]]:
+    """The distinct combinations of places, as columns, and which of them each row has: a few thousand, not 107,117."""
+    index: dict[tuple[str, ...], int] = {}
+    rows = zip(*(columns[name] for name in _PLACES), strict=True)
+    kind_of_row = [index.setdefault(row, len(index)) for row in rows]
+    return dict(zip(_PLACES, zip(*index, strict=True), strict=True)), _indices(kind_of_row)
+
+
 def _days(cells: Sequence[str], path: Path) -> NDArray[np.int32]:
     known = {"": NO_DAY, _NONE: NO_DAY}
     for cell in set(cells) - known.keys():
@@ -176,7 +188,7 @@ def _indices(values: Sequence[int]) -> NDArray[np.int32]:
     return np.array(values, dtype=np.int32)
 
 
-def _filled(columns: dict[str, tuple[str, ...]], living: list[Town], infected: list[Town]) -> list[Town]:
+def _filled(columns: Columns, living: list[Town], infected: list[Town]) -> list[Town]:
     """Places of infection; where the Ministry's columns are empty, the CDC's, spelt as the Ministry spells them."""
     spelling: dict[Town, Town] = {}
     for side, towns in (("living", living), ("infected", infected)):
@@ -190,7 +202,7 @@ def _filled(columns: dict[str, tuple[str, ...]], living: list[Town], infected: l
 
 
 def _labels(
-    columns: dict[str, tuple[str, ...]], living: list[Town], infected: list[Town], townships: Townships
+    columns: Columns, living: list[Town], infected: list[Town]
 ) -> tuple[dict[Town, str], dict[Town, str]]:
     """Name and code of each township. Names that the file cut off are completed; of two codes with one name, the one
     whose CDC name differs from the Ministry's takes the CDC's."""
