@@ -115,10 +115,14 @@ def reads(state: State, at: int, envelopes: Sequence[Envelope], rows: Mapping[st
     """Archive keys still missing in `rows`; call again with them until none is left."""
     draft = Draft(state, at, rows)
     wanted: dict[str, None] = {}
+    live = state.messages
     for envelope in envelopes:
         for act in envelope.acts:
-            for key in _reads_of(draft, act):
-                wanted[key] = None
+            if isinstance(act, Judge):
+                if act.message not in live:
+                    wanted[OLD_MESSAGE + act.message] = None
+            else:
+                wanted.update(dict.fromkeys(_reads_of(draft, act)))
     for name in state.based:
         terms = state.messages[name].terms
         if isinstance(terms, Review):
@@ -132,7 +136,7 @@ def reads(state: State, at: int, envelopes: Sequence[Envelope], rows: Mapping[st
 
 def _reads_of(draft: Draft, act: Act) -> list[str]:
     wanted: dict[str, None] = {}
-    if isinstance(act, Judge | VetoAct | Concur | Withdraw | Annotate | Erase | ErasedHere):
+    if isinstance(act, VetoAct | Concur | Withdraw | Annotate | Erase | ErasedHere):
         if act.message not in draft.state.messages:
             wanted[OLD_MESSAGE + act.message] = None
     elif isinstance(act, Acknowledge):

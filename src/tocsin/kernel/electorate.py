@@ -89,6 +89,21 @@ def electorate(
     """The electors, frozen and sorted, and the size (spec 6.3). Empty for a rule without ballots."""
     if rule.threshold is None:
         return [], 0
+    if terms is not None or source is not None:
+        return _electorate(draft, rule, kind, author, source, terms, incident)
+    # Reports of one author under one rule have one electorate in a block: members change at its end.
+    key = (draft.charter.rules.index(rule), author)
+    if key not in draft.electorates:
+        draft.electorates[key] = _electorate(draft, rule, kind, author, source, terms, incident)
+    return draft.electorates[key]
+
+
+def _electorate(
+    draft: Draft, rule: Rule, kind: str, author: str, source: Source | None, terms: Terms | None,
+    incident: Incident | None,
+) -> tuple[list[str], int]:
+    threshold = rule.threshold
+    assert threshold is not None
     out = conflicted(draft, author, source, terms, incident)
     if kind.startswith("motion."):
         # The mover counts if it is in the electorate: its submission is its endorsement.
@@ -101,7 +116,7 @@ def electorate(
         if member.id in out or (rule.veto is not None and _holds(member, rule.veto.by)):
             continue
         if member.status == "active":
-            if rule.threshold.num > 0 and dormant(draft, draft.get("account", member.id)):
+            if threshold.num > 0 and dormant(draft, draft.get("account", member.id)):
                 continue
             electors.append(member.id)
         elif member.status == "suspended" and kind in CONSTITUTIONAL:

@@ -4,8 +4,8 @@ Sizes are limited before parsing, parsing comes before checking, and nothing her
 signature: `Envelope.signed` is what the node must check under `Envelope.key`.
 """
 
-from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
@@ -179,10 +179,14 @@ def _unreadable(data: bytes, error: Exception) -> Refusal:
 
 def _canonical_base64(text: str) -> bytes | None:
     try:
-        data = b64decode(text, validate=True)
+        data = a2b_base64(text, strict_mode=True)
     except (Base64Error, ValueError):
         return None
-    return data if b64encode(data).decode() == text else None
+    return data if _base64(data) == text else None
+
+
+def _base64(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode()
 
 
 class Unsigned(NamedTuple):
@@ -195,9 +199,9 @@ class Unsigned(NamedTuple):
     def seal(self, key: str, signature: bytes) -> bytes:
         """The wrapper's canonical bytes. `key`: hex public key; `signature`: 64 bytes."""
         wrapper = _Wrapper(
-            b64encode(self.payload).decode(),
+            _base64(self.payload),
             PAYLOAD_TYPE,
-            [_Signature(key, b64encode(signature).decode())],
+            [_Signature(key, _base64(signature))],
             [Raw(act) for act in self.acts],
         )
         return encode(wrapper)

@@ -1,0 +1,33 @@
+# Two commands for a newcomer: `make run` and `make test`.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+# uv is used where it is installed; else it is installed into a folder of the project's own.
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+RUN := .venv/bin
+
+help: ## Say what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+.uv/bin/uv:
+	$(PYTHON) -m venv .uv && .uv/bin/pip install --quiet uv
+
+.venv/ready: pyproject.toml uv.lock $(filter .uv/%,$(UV))
+	$(UV) sync --frozen --all-extras --python $(PYTHON)
+	@touch $@
+
+run: .venv/ready ## Replay the 2015 dengue outbreak of Taiwan, then say how to verify a record
+	$(RUN)/tocsin demo --data-dir tocsin-demo
+
+test: .venv/ready ## Run all tests
+	$(RUN)/pytest
+
+check: .venv/ready ## Lint, types, layers
+	$(RUN)/ruff check
+	$(RUN)/ruff format --check src tests tools
+	$(RUN)/mypy
+	$(RUN)/lint-imports --no-cache
+
+bench: .venv/ready ## Measure our cost beside its limits
+	$(RUN)/tocsin bench
+
+.PHONY: help run test check bench

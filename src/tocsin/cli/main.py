@@ -1,0 +1,40 @@
+"""`tocsin`: one command, a verb for each thing a person does. Thin: every verb calls one room."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from tocsin.cli import bench, charter, demo, keys, ledger, replay, verify
+from tocsin.cli.output import Failure
+
+VERBS = (demo, replay, verify, ledger, charter, keys, bench)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; each verb adds its own part, with an example in its help."""
+    root = argparse.ArgumentParser(
+        prog="tocsin",
+        description="The alarm that many agencies ring together.",
+        epilog="Start with: tocsin demo",
+    )
+    verbs = root.add_subparsers(title="verbs", required=True, metavar="VERB")
+    for module in VERBS:
+        module.add(verbs)
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 done, 1 checked and found wrong, 2 could not be done."""
+    options = parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except Failure as failure:
+        print(f"tocsin: {failure}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("tocsin: stopped; what was committed is kept.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""What commands print: text for people, one JSON object for machines, progress on a terminal."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class Failure(Exception):
+    """Something could not be done; the sentence says what happened and what to do next."""
+
+
+def print_json(value: Any) -> None:
+    """One indented JSON value on standard output."""
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+    sys.stdout.flush()
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The `--json` flag that every answering verb has."""
+    parser.add_argument("--json", action="store_true", help="answer as one JSON object")
+
+
+@contextmanager
+def progress(total: int, what: str) -> Iterator["Steps"]:
+    """A progress bar on standard error; silent where that is no terminal."""
+    console = Console(file=sys.stderr)
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task(what, total=total)
+        yield Steps(bar, task)
+
+
+class Steps:
+    """Moves a progress bar; `step` may be called from the long work."""
+
+    def __init__(self, bar: Progress, task: Any) -> None:
+        self._bar = bar
+        self._task = task
+
+    def step(self, _: int = 0) -> None:
+        """One more done."""
+        self._bar.advance(self._task)
+
+    def to(self, done: int, total: int) -> None:
+        """So many of so many done."""
+        self._bar.update(self._task, completed=done, total=total)
