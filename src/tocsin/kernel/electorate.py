@@ -89,10 +89,10 @@ def electorate(
     """The electors, frozen and sorted, and the size (spec 6.3). Empty for a rule without ballots."""
     if rule.threshold is None:
         return [], 0
-    if terms is not None or source is not None:
+    if terms is not None or source is not None or draft.charter.dormant is not None:
         return _electorate(draft, rule, kind, author, source, terms, incident)
     # Reports of one author under one rule have one electorate in a block: members change at its end.
-    key = (draft.charter.rules.index(rule), author)
+    key = (rule.kind + rule.stage, author)
     if key not in draft.electorates:
         draft.electorates[key] = _electorate(draft, rule, kind, author, source, terms, incident)
     return draft.electorates[key]
