@@ -8,13 +8,20 @@ Use the modules by name, ``tlog.checkpoint.parse(...)``:
 - `note`: signed notes and vkeys
 - `checkpoint`: the text that states a log's size and root
 - `cosignature`: timestamped cosignatures, counted by distinct key
+- `tiles`: the files a log is served as, made as it grows (`TileEdge`) and read for proofs (`HashReader`)
+- `audit`: a whole log against its root
+- `policy`: which logs and cosigners are believed
+- `proof`: an entry's place in a log, to hand out
 """
 
-from . import checkpoint, cosignature, merkle, note
+from . import audit, checkpoint, cosignature, merkle, note, policy, proof, tiles
 from .checkpoint import Checkpoint, CheckpointError
 from .cosignature import CosignedLine, Cosigner, Verify
 from .merkle import EMPTY_ROOT, Frontier, leaf_hash, node_hash
 from .note import Note, NoteError, VerifierKey, is_small_order
+from .policy import Policy, PolicyError
+from .proof import Proof, ProofError, verify_proof
+from .tiles import HashReader, TileEdge, TileError
 
 __all__ = [
     "EMPTY_ROOT",
@@ -23,10 +30,18 @@ __all__ = [
     "CosignedLine",
     "Cosigner",
     "Frontier",
+    "HashReader",
     "Note",
     "NoteError",
+    "Policy",
+    "PolicyError",
+    "Proof",
+    "ProofError",
+    "TileEdge",
+    "TileError",
     "VerifierKey",
     "Verify",
+    "audit",
     "checkpoint",
     "cosignature",
     "is_small_order",
@@ -34,4 +49,8 @@ __all__ = [
     "merkle",
     "node_hash",
     "note",
+    "policy",
+    "proof",
+    "tiles",
+    "verify_proof",
 ]
