@@ -4,24 +4,22 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
-import nacl.bindings
-from nacl.exceptions import BadSignatureError
 
+from tocsin.client.signing import Signer, cosign_checkpoint, sign_acts, sign_checkpoint
 from tocsin.kernel.acts import Act
 from tocsin.kernel.block import Outcome
-from tocsin.kernel.envelope import Envelope, Refusal, decode, unsigned
-from tocsin.kernel.genesis import Check
+from tocsin.kernel.envelope import Envelope, Refusal, decode
 from tocsin.kernel.quorum import finality
 from tocsin.kernel.rows import Member
 from tocsin.kernel.state import State
-from tocsin.kernel.statements import cosigner_name
-from tocsin.tlog import Checkpoint, Cosigner, VerifierKey, checkpoint, cosignature, note
+from tocsin.node.keys import KeyRole
+from tocsin.tlog import Checkpoint, checkpoint, note
 
 VALID_MS = 600_000
 """Clients sign envelopes for ten minutes (spec 3.1)."""
 
-Sign = Callable[[str, str, bytes], bytes]
-"""(member, `act` | `finality` | `root`, message) -> signature; member `` with `log` is the log's own key."""
+SignerOf = Callable[[str, KeyRole], Signer]
+"""(member, role of its key) -> signer; the log's own key is of member ``""``."""
 
 
 class Ledger(Protocol):
@@ -59,21 +57,12 @@ class Head(NamedTuple):
     root: bytes
 
 
-def verify(check: Check) -> bool:
-    """One Ed25519 verification, exactly as libsodium does it (spec 2)."""
-    try:
-        nacl.bindings.crypto_sign_open(check.signature + check.message, check.key)
-    except (BadSignatureError, ValueError):
-        return False
-    return True
-
-
 class HostedNetwork:
     """Drives one network: queue signed envelopes, make blocks, sign checkpoints with members' keys."""
 
-    def __init__(self, ledger: Ledger, sign: Sign) -> None:
+    def __init__(self, ledger: Ledger, signer: SignerOf) -> None:
         self.ledger = ledger
-        self._sign = sign
+        self._signer = signer
         self._queue: list[Envelope] = []
         self._head: Head | None = None
         self.outgoing: list[Outgoing] = []
@@ -98,13 +87,11 @@ class HostedNetwork:
     def submit(self, author: str, acts: Sequence[Act], at: int) -> Envelope:
         """Sign acts as a member whose key this node keeps, and queue them for the next block.
 
-        Raises ValueError, with the refusal's sentence, if the envelope would not even be well formed.
+        Raises SigningError, with the refusal's sentence, if the envelope would not even be well formed.
         """
-        prepared = unsigned(self.state.meta.genesis, author, at + VALID_MS, acts)
-        key = self.state.members[author].keys.act
-        envelope = decode(prepared.seal(key, self._sign(author, "act", prepared.signed)))
-        if isinstance(envelope, Refusal):
-            raise ValueError(f"{envelope.reason.name}: {envelope.detail}")
+        data = sign_acts(self._signer(author, "act"), self.state.meta.genesis, author, at + VALID_MS, acts)
+        envelope = decode(data)
+        assert not isinstance(envelope, Refusal)
         self._queue.append(envelope)
         return envelope
 
@@ -136,17 +123,14 @@ class HostedNetwork:
     def _sign_head(self, members: dict[str, Member]) -> Head:
         """Log signature, and cosignatures of a quorum of the members' finality keys (spec 10)."""
         meta = self.state.meta
-        size, root = meta.size, self.ledger.root(meta.size)
-        text = checkpoint.format(Checkpoint(meta.origin, size, root))
-        log = VerifierKey(meta.origin, 1, bytes.fromhex(meta.log_key))
-        lines = [note.sign_line(log, self._sign("", "log", text.encode()))]
+        head = Checkpoint(meta.origin, meta.size, self.ledger.root(meta.size))
         active = sorted(name for name, member in members.items() if member.status == "active")
-        seconds = meta.at // 1000
-        for name in active[: finality(len(active))]:
-            cosigner = Cosigner(cosigner_name(meta.origin, name), bytes.fromhex(members[name].keys.finality))
-            signature = self._sign(name, "finality", cosignature.message(text, seconds))
-            lines.append(cosignature.sign_line(cosigner, seconds, signature))
-        return Head(note.format(text, lines).decode(), size, root)
+        lines = [sign_checkpoint(self._signer("", "log"), head)]
+        lines += [
+            cosign_checkpoint(self._signer(name, "finality"), name, head, meta.at // 1000)
+            for name in active[: finality(len(active))]
+        ]
+        return Head(note.format(checkpoint.format(head), lines).decode(), head.size, head.root)
 
 
 def _outgoing(index: int, leaf: bytes) -> list[Outgoing]:

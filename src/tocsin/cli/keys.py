@@ -1,0 +1,71 @@
+"""`tocsin keys`: make and look at a keystore."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from tocsin.cli.output import Failure, add_json, print_json
+from tocsin.client.signing import SeedSigner
+from tocsin.node.keys import KeyRole, Keystore, KeystoreError, read_passphrase
+
+ROLES: tuple[KeyRole, ...] = ("root", "act", "finality")
+
+
+def add(verbs: Any) -> None:
+    """Add the verb."""
+    parser = verbs.add_parser(
+        "keys",
+        help="make a member's keys, or list those of a keystore",
+        description="Keys are encrypted with a passphrase from a file, TOCSIN_PASSPHRASE or a prompt, never an argument.",
+        epilog="Example: tocsin keys new keys.json --network health.example/tw/tainan --member annan",
+    )
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    new = actions.add_parser("new", help="make root, act and finality keys of a member", epilog=parser.epilog)
+    new.add_argument("keystore", type=Path)
+    new.add_argument("--network", required=True, help="origin of the network")
+    new.add_argument("--member", required=True, help="id of the member")
+    new.add_argument("--plain", action="store_true", help="write in plain text: for development only")
+    new.add_argument("--passphrase-file", type=Path)
+    add_json(new)
+    new.set_defaults(run=run_new)
+    listing = actions.add_parser("list", help="list public keys", epilog="Example: tocsin keys list keys.json")
+    listing.add_argument("keystore", type=Path)
+    listing.add_argument("--passphrase-file", type=Path)
+    add_json(listing)
+    listing.set_defaults(run=run_list)
+
+
+def run_new(options: argparse.Namespace) -> int:
+    """Add keys to a keystore, made if it is missing."""
+    try:
+        passphrase = b"" if options.plain else read_passphrase(options.passphrase_file, "Passphrase: ", confirm=True)
+        store = Keystore.open(options.keystore, lambda: passphrase) if options.keystore.exists() else Keystore()
+        signers = {role: SeedSigner.generate() for role in ROLES}
+        for role, signer in signers.items():
+            store.add(options.network, options.member, role, signer)
+        if options.plain:
+            store.save_plain(options.keystore)
+        else:
+            store.save(options.keystore, passphrase)
+    except KeystoreError as error:
+        raise Failure(str(error)) from error
+    _show([(options.network, options.member, role, signer.public_key) for role, signer in signers.items()], options.json)
+    return 0
+
+
+def run_list(options: argparse.Namespace) -> int:
+    """Public keys only."""
+    try:
+        store = Keystore.open(options.keystore, lambda: read_passphrase(options.passphrase_file, "Passphrase: "))
+    except KeystoreError as error:
+        raise Failure(str(error)) from error
+    _show([(key.network, key.member, key.role, key.public) for key in store.entries()], options.json)
+    return 0
+
+
+def _show(rows: list[tuple[str, str, KeyRole, str]], as_json: bool) -> None:
+    if as_json:
+        print_json([dict(zip(("network", "member", "role", "key"), row, strict=True)) for row in rows])
+    else:
+        for row in rows:
+            print("  ".join(row))
