@@ -40,6 +40,8 @@ class Ledger(Protocol):
 
     def root(self, size: int) -> bytes: ...
 
+    def put_checkpoint(self, size: int, note: bytes, *, keep: bool) -> None: ...
+
 
 class Outgoing(NamedTuple):
     """A leaf that goes out: its place in the log, its destination's origin and its number there."""
@@ -111,7 +113,9 @@ class HostedNetwork:
             if b',"to":[["' in leaf:
                 self.outgoing += _outgoing(index, leaf)
         if self.state.meta.epoch != epoch:
-            self.steps.append((first + len(outcome.leaves) - 2, self._sign_head(before)))
+            last = self._sign_head(before)
+            self.ledger.put_checkpoint(last.size, last.note.encode(), keep=True)
+            self.steps.append((first + len(outcome.leaves) - 2, last))
         return outcome
 
     def head(self) -> Head:
@@ -119,6 +123,11 @@ class HostedNetwork:
         if self._head is None or self._head.size != self.state.meta.size:
             self._head = self._sign_head(self.state.members)
         return self._head
+
+    def keep_head(self) -> None:
+        """Store the final checkpoint of the present size."""
+        head = self.head()
+        self.ledger.put_checkpoint(head.size, head.note.encode(), keep=False)
 
     def _sign_head(self, members: dict[str, Member]) -> Head:
         """Log signature, and cosignatures of a quorum of the members' finality keys (spec 10)."""
