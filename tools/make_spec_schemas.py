@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 from written import ROOT, finish
 
-from tocsin.kernel import acts, charter, envelope, genesis, leaves, rows, words
+from tocsin.kernel import acts, body, charter, envelope, genesis, leaves, rows, words
 
 TARGET = ROOT / "spec" / "schemas.md"
-SOURCES = (words, charter, acts, envelope, genesis, leaves, rows)
+SOURCES = (words, charter, acts, envelope, genesis, leaves, rows, body)
 _trees = {module: ast.parse(inspect.getsource(module)) for module in SOURCES}
 _constants = {name: value for module in SOURCES for name, value in vars(module).items() if isinstance(value, int)}
 
@@ -165,7 +165,7 @@ def _unions(module: ModuleType, names: tuple[str, ...]) -> Iterator[str]:
 def _words() -> Iterator[str]:
     yield "| word | JSON | meaning |"
     yield "|---|---|---|"
-    for module in (words, charter, acts, leaves):
+    for module in (words, charter, acts, leaves, body):
         for name, node, text in aliases(module):
             if name not in ("Act", "Terms", "MotionTerms", "AnyLeaf"):
                 yield f"| {name} | {words_of(node)} | {text} |"
@@ -195,6 +195,8 @@ def document() -> str:
          _unions(acts, ("Terms", "MotionTerms"))),
         ("Parts of acts", "", rest, iter(())),
         ("Leaves", "What the log says ([10.1](10-log.md#101-leaves)).", structs(leaves), _unions(leaves, ("AnyLeaf",))),
+        ("Bodies", "What stays off the ledger, and how it is shown ([12.1](12-bodies.md#121-commitments)).",
+         structs(body), iter(())),
         ("Rows", "The state, as `writes` and `state` of the block leaf commit to it "
          "([10.2](10-log.md#102-order-and-the-block-leaf)).", structs(rows), iter(())),
     ]  # fmt: skip
