@@ -135,7 +135,7 @@ def _members(rule: Rule, where: str) -> Iterator[Problem]:
         role
         for role in rule.issuers
         if (role == "party" and not covers(rule.kind, "finding.") and rule.kind != "finding")
-        or (role == "lead" and (constitutional(rule) or rule.stage == NONE))
+        or (role == "lead" and (constitutional(rule) or (rule.stage == NONE and not covers(rule.kind, "order."))))
     ]
     if rule.issuers and len(out_of_place) == len(rule.issuers):
         sentence = "A lead exists only for an incident and a party only for a finding, so nobody can ever issue this."
