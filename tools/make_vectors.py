@@ -12,6 +12,7 @@ import ed25519_edges
 import vector_samples as sample
 from written import ROOT, finish
 
+from tocsin import charters
 from tocsin.kernel import body, digest, genesis, quorum
 from tocsin.kernel.acts import Act, Concur, Leave, Present, RelayAct, RelayedLeaf, Withdraw
 from tocsin.kernel.envelope import MAX_ENVELOPE, MAX_RELAY_ENVELOPE, PAYLOAD_TYPE, Envelope, decode, encode
@@ -317,9 +318,16 @@ def bodies() -> Any:
             "bodies": found}  # fmt: skip
 
 
+def shipped() -> Any:
+    """The identities of the charters that ship (spec 13.1)."""
+    return [{"name": name, "bytes": len(charters.load(name).canonical), "digest": charters.load(name).digest}
+            for name in charters.names()]  # fmt: skip
+
+
 VECTORS: dict[str, Callable[[], Any]] = {
     "acts": acts,
     "bodies": bodies,
+    "charters": shipped,
     "digests": digests,
     "ed25519": ed25519,
     "envelopes": envelopes,
