@@ -108,7 +108,8 @@ def relay(draft: Draft, author: str, act: RelayAct, verdicts: list[bool], act_di
     if found is None:
         return Reason.BAD_CHECKPOINT
     statement, own = found
-    if not own or not all(verdicts[: len(own)]):
+    # A known key with a signature that fails spoils the whole note; so does a missing log line.
+    if not own or not all(verdicts):
         return Reason.BAD_CHECKPOINT
     cosigned = cosignature.count(statement.lines, verdicts[len(own) :])
     if len(cosigned) < finality(sum(1 for one in peer.entry.roster if one.active)):

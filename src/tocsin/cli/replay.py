@@ -1,0 +1,123 @@
+"""`tocsin replay` and `tocsin calibrate`: try a rule on a real outbreak before voting it in."""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tocsin import charters
+from tocsin.cli.output import Failure, add_json, print_json, progress
+from tocsin.cli.verify import read
+from tocsin.lab import sources, study, terminal
+from tocsin.lab.archive import Archive, ArchiveError
+from tocsin.lab.calibrate import calibrate, load_frozen
+from tocsin.lab.days import day_of
+from tocsin.lab.page import page
+from tocsin.lab.sources.errors import SourceError
+from tocsin.lab.summary import summary
+
+
+def add(verbs: Any) -> None:
+    """Add the two verbs."""
+    parser = verbs.add_parser(
+        "replay",
+        help="replay an outbreak through the real engine",
+        epilog="Example: tocsin replay dengue-taiwan --report report.html",
+    )
+    _source(parser)
+    parser.add_argument("--charter", action="append", choices=charters.names(), help="again for more; default pilot")
+    parser.add_argument("--first", help="first day, YYYY-MM-DD")
+    parser.add_argument("--last", help="last day, YYYY-MM-DD")
+    parser.add_argument("--known", choices=("confirmation", "notification"), default="confirmation")
+    parser.add_argument("--calibration", type=Path, help="frozen calibration file")
+    parser.add_argument("--data-dir", type=Path, help="keep the networks here")
+    parser.add_argument("--report", type=Path, help="write the page here")
+    add_json(parser)
+    parser.set_defaults(run=run_replay)
+
+    fit = verbs.add_parser(
+        "calibrate",
+        help="choose a rule's numbers from the past, and freeze them",
+        epilog="Example: tocsin calibrate dengue-taiwan --until 2014-12-31 --output rule.json",
+    )
+    _source(fit)
+    fit.add_argument("--until", required=True, help="last day that may be used, YYYY-MM-DD")
+    fit.add_argument("--output", type=Path, help="write the frozen file here")
+    add_json(fit)
+    fit.set_defaults(run=run_calibrate)
+
+
+def _source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", help=f"{', '.join(sources.NAMED)}, or a tidy CSV (agency, date, count)")
+    parser.add_argument("--territories", type=Path, help="CSV of agency, network, parent")
+    parser.add_argument("--folder", type=Path, help="folder with the files of a named source")
+    parser.add_argument("--unit", choices=("auto", "day", "week"), default="auto")
+
+
+def load(options: argparse.Namespace) -> Archive:
+    """The archive that the options name; raises Failure with what is wrong and where."""
+    try:
+        return sources.load(
+            options.source, territories=options.territories, folder=options.folder, unit=options.unit
+        )
+    except (SourceError, ArchiveError) as error:
+        raise Failure(str(error)) from error
+
+
+def day(text: str) -> int:
+    """A day from YYYY-MM-DD; raises Failure."""
+    try:
+        return day_of(text)
+    except ValueError as error:
+        raise Failure(f"{text!r} is no day; write YYYY-MM-DD.") from error
+
+
+def run_replay(options: argparse.Namespace) -> int:
+    """Replay, then print the summary; a bar that fails is printed, not hidden."""
+    started = time.perf_counter()
+    archive = load(options)
+    frozen = None if options.calibration is None else load_frozen(read(options.calibration, 1 << 20))
+    first = None if options.first is None else day(options.first)
+    last = None if options.last is None else day(options.last)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.data_dir or Path(scratch)
+        try:
+            plan = study.plan(archive, frozen=frozen, first=first, last=last, known=options.known)
+            with progress(plan.days, "days") as steps:
+                done = study.run(plan, tuple(options.charter or ("pilot",)), folder, steps.step)
+        except ValueError as error:
+            raise Failure(str(error)) from error
+        if options.report is not None:
+            options.report.write_text(page(done.replay, dossier=done.dossier, command=done.command), encoding="utf-8")
+        said = summary(done.replay, wall_s=time.perf_counter() - started)
+        if options.json:
+            print_json(said)
+        else:
+            print("\n".join(terminal.lines(done.replay, done.paths(options.report), done.command)))
+    return 0
+
+
+def run_calibrate(options: argparse.Namespace) -> int:
+    """Run the grid on what was known, choose, and freeze."""
+    archive = load(options)
+    try:
+        with progress(20, "cells of the grid") as steps:
+            found = calibrate(archive, day(options.until), progress=steps.to)
+    except ValueError as error:
+        raise Failure(str(error)) from error
+    frozen = found.frozen
+    if options.output is not None:
+        options.output.write_bytes(msgspec.json.format(msgspec.json.encode(frozen), indent=1) + b"\n")
+    if options.json:
+        print_json({**msgspec.to_builtins(frozen), "digest": frozen.digest})
+    else:
+        print(
+            f"{frozen.source} until {frozen.until}: an agency sees with {frozen.cases} cases in {frozen.window_days} days; "
+            f"the author and {frozen.endorsers} endorsers record."
+        )
+        print(f"Leave one season out: {frozen.leave_one_out}; bootstrap: {frozen.bootstrap}.")
+        print(f"Digest {frozen.digest}")
+    return 0
