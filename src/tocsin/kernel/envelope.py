@@ -45,7 +45,7 @@ class _Signature(Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Wrapper(Struct, frozen=True, forbid_unknown_fields=True):
     payload: Annotated[str, Meta(max_length=2048)]
-    payloadType: Annotated[str, Meta(max_length=100)]  # noqa: N815 - DSSE's own field name
+    payloadType: Annotated[str, Meta(max_length=100)]
     signatures: Annotated[list[_Signature], Meta(min_length=1, max_length=1)]
     acts: Annotated[list[Raw], Meta(max_length=100_000)]
 

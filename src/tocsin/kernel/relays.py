@@ -5,8 +5,17 @@ from typing import NamedTuple
 import msgspec
 
 from tocsin.kernel import messages
-from tocsin.kernel.acts import NoteTerms, OutcomeTerms, PinnedMember, ReceiptsTerms, RelayAct, RelayedLeaf, Subject, Terms
 from tocsin.kernel.acts import Finding as FindingTerms
+from tocsin.kernel.acts import (
+    NoteTerms,
+    OutcomeTerms,
+    PinnedMember,
+    ReceiptsTerms,
+    RelayAct,
+    RelayedLeaf,
+    Subject,
+    Terms,
+)
 from tocsin.kernel.digest import relayed_id
 from tocsin.kernel.draft import Draft
 from tocsin.kernel.electorate import electorate, may_issue

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from tocsin.kernel.acts import Keys, PeerEntry, Subject, Terms
 from tocsin.kernel.leaves import Ballot, MemberStatus, OrderAnswer, Post, Source, StainMark, To
-from tocsin.kernel.words import EvidenceClass, Note, Role, Status, Truth
+from tocsin.kernel.words import EvidenceClass, Note, Role, Status
 
 OLD_MESSAGE = "old-message:"
 OLD_INCIDENT = "old-incident:"

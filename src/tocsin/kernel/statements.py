@@ -1,6 +1,7 @@
 """Checkpoints of this and other networks as the kernel reads them (spec 10, spec 11)."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from tocsin.kernel.rows import Member, Peer
@@ -40,6 +41,12 @@ def cosigners_of_peer(peer: Peer) -> list[Cosigner]:
 
 def read_statement(text: str, origin: str, known: list[Cosigner]) -> Statement | None:
     """Parse a signed checkpoint of `origin`; None if it is not one."""
+    return _read(text, origin, tuple(known))
+
+
+@lru_cache(maxsize=64)
+def _read(text: str, origin: str, known: tuple[Cosigner, ...]) -> Statement | None:
+    # A relay is looked at three times, for its checks, its reads and its effects; parse it once.
     try:
         parsed = note.parse(text.encode())
         head = checkpoint.parse(parsed.text)

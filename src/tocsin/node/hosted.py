@@ -67,7 +67,8 @@ class HostedNetwork:
         self._signer = signer
         self._queue: list[Envelope] = []
         self._head: Head | None = None
-        self.outgoing: list[Outgoing] = []
+        self.outgoing: dict[str, list[Outgoing]] = {}
+        """What waits to be relayed, by destination."""
         self.steps: list[tuple[int, Head]] = []
         """(index of a roster leaf, the last checkpoint under the epoch before it)."""
 
@@ -111,7 +112,8 @@ class HostedNetwork:
         self.ledger.commit(outcome)
         for index, leaf in enumerate(outcome.leaves, start=first):
             if b',"to":[["' in leaf:
-                self.outgoing += _outgoing(index, leaf)
+                for out in _outgoing(index, leaf):
+                    self.outgoing.setdefault(out.destination, []).append(out)
         if self.state.meta.epoch != epoch:
             last = self._sign_head(before)
             self.ledger.put_checkpoint(last.size, last.note.encode(), keep=True)

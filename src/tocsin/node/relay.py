@@ -27,14 +27,12 @@ class Relay:
         if step is not None:
             self._submit(at, peer.entry.size, step[1], step[0], [])
             return True
-        waiting = [
-            out.place
-            for out in self.source.outgoing
-            if out.destination == self.destination.origin and out.number >= peer.next_in
-        ]
+        outgoing = self.source.outgoing.get(self.destination.origin, [])
+        waiting = [out for out in outgoing if out.number >= peer.next_in]
+        self.source.outgoing[self.destination.origin] = waiting
         if not waiting:
             return False
-        self._submit(at, peer.entry.size, self.source.head(), None, waiting[:MAX_LEAVES])
+        self._submit(at, peer.entry.size, self.source.head(), None, [out.place for out in waiting[:MAX_LEAVES]])
         return True
 
     def _submit(self, at: int, pinned: int, head: Head, roster: int | None, leaves: list[int]) -> None:

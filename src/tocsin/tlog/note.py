@@ -4,6 +4,7 @@ A note is a text ending in a newline, a blank line, and one signature line for e
 a signature: `signature_checks` names the checks, the caller brings Ed25519.
 """
 
+import re
 from base64 import b64encode
 from binascii import Error as Base64Error
 from binascii import a2b_base64
@@ -27,6 +28,8 @@ _SPACES = (
     "\t\n\v\f\r \u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
+_CONTROL = re.compile("[\x00-\x09\x0b-\x1f]")
+_NOT_IN_NAME = re.compile(f"[+\x00-\x1f{_SPACES}]")
 _P = 2**255 - 19
 # y of the points whose order divides 8, and the two non-canonical encodings (y + p) that fit into 255 bits.
 _ORDER_8_Y = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
@@ -93,9 +96,8 @@ def check_name(name: str) -> str:
     """The name if it may stand in a note: not empty, no space of any kind, no control character, no plus sign."""
     if not name:
         raise NoteError("a key name must not be empty")
-    for character in name:
-        if character == "+" or character in _SPACES or character < " ":
-            raise NoteError(f"key name {name!r} has a space, a control character or a plus sign")
+    if _NOT_IN_NAME.search(name):
+        raise NoteError(f"key name {name!r} has a space, a control character or a plus sign")
     return name
 
 
@@ -127,7 +129,7 @@ def parse(data: bytes) -> Note:
         content = data.decode()
     except UnicodeDecodeError:
         raise NoteError("a note is UTF-8, this is not") from None
-    if any(character < " " and character != "\n" for character in content):
+    if _CONTROL.search(content):
         raise NoteError("a note has no control characters but the newline")
     split = content.rfind("\n\n")
     if split < 0:
