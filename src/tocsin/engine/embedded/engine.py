@@ -1,0 +1,265 @@
+"""The embedded engine: one process orders the blocks of one network (architecture, decision 1).
+
+Two threads. The sequencer takes what waits, has its signatures checked while the chunk before is applied, and
+stages blocks. The committer makes staged blocks durable, then settles their tickets. While a commit runs, envelopes
+gather for the next block, and blocks gather for the next commit.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+from tocsin.engine.embedded.ledger import Ledger, Records
+from tocsin.engine.embedded.signatures import Verifier, Verifying, holds
+from tocsin.engine.port import Clock, EngineBusy, EngineHalted, FinalBlock, Receipt, Ticket
+from tocsin.kernel.block import Outcome, checks
+from tocsin.kernel.envelope import Envelope, Refusal, decode
+
+CHUNK = 512
+"""Envelopes in one block at most."""
+MAX_WAITING = 16_384
+"""Envelopes that may wait to be ordered."""
+_MAX_STAGED = 2
+"""Blocks that may wait for the commit that runs; more would only add to what a crash forgets."""
+_RECHECK_S = 1.0
+"""Longest sleep before a deadline, so that a clock that is set or jumps is noticed."""
+
+
+class Journal(Records, Protocol):
+    """Records that can be read back block by block."""
+
+    @property
+    def durable(self) -> tuple[int, int]:
+        """Height and size of the last block on disk."""
+
+    def blocks(self, first: int = 0, last: int | None = None) -> Iterator[Any]:
+        """Blocks from one height to another."""
+        ...
+
+
+class _Waiting(NamedTuple):
+    envelope: Envelope
+    ticket: Ticket
+
+
+class _Chunk(NamedTuple):
+    waiting: list[_Waiting]
+    verifying: Verifying
+
+
+class _Staged(NamedTuple):
+    outcome: Outcome
+    tickets: list[Ticket]
+    refused: list[tuple[Ticket, Refusal]]
+
+
+class EmbeddedEngine:
+    """See `tocsin.engine.port.Engine`. Starts at once; `stop` ends it."""
+
+    def __init__(self, records: Journal, clock: Clock, verifier: Verifier) -> None:
+        self._records = records
+        self._clock = clock
+        self._verifier = verifier
+        self._ledger = Ledger(records)
+        self._final = records.durable[0]
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._commits = threading.Condition(self._lock)
+        self._progress = threading.Condition(self._lock)
+        self._inbox: deque[_Waiting] = deque()
+        self._staged: deque[_Staged] = deque()
+        self._unsettled: dict[Ticket, None] = {}
+        self._sequenced = False
+        self._stopping = False
+        self._running = 2
+        self._error: BaseException | None = None
+        self._threads = [
+            threading.Thread(target=self._guard, args=(run,), name=run.__name__, daemon=True)
+            for run in (self._sequence, self._commit)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    # The port.
+
+    def submit(self, data: bytes) -> Ticket | Refusal:
+        """Offer an envelope (see the port)."""
+        envelope = decode(data)
+        if isinstance(envelope, Refusal):
+            return envelope
+        ticket: Ticket = Ticket()
+        # What is on its way cannot be called back.
+        ticket.set_running_or_notify_cancel()
+        with self._lock:
+            if self._stopping:
+                raise self._halted()
+            if len(self._inbox) >= MAX_WAITING:
+                raise EngineBusy(f"{MAX_WAITING} envelopes wait already; send this one again in a few seconds.")
+            self._inbox.append(_Waiting(envelope, ticket))
+            self._unsettled[ticket] = None
+            self._work.notify()
+        return ticket
+
+    def blocks(self, after: int) -> Iterator[FinalBlock]:
+        """All final blocks above a height, as they come (see the port)."""
+        reached = after
+        while True:
+            with self._progress:
+                while self._final <= reached and self._running:
+                    self._progress.wait()
+                final = self._final
+            if final <= reached:
+                return
+            yield from self._records.blocks(reached + 1, final)
+            reached = final
+
+    def final(self) -> int:
+        """Height of the last final block."""
+        return self._final
+
+    def stop(self) -> None:
+        """Stop after the block in hand."""
+        with self._lock:
+            self._stopping = True
+            self._work.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    # Beyond the port.
+
+    @property
+    def error(self) -> BaseException | None:
+        """What halted the engine, None while nothing did."""
+        return self._error
+
+    def wake(self) -> None:
+        """Look at the clock again: it was set, or jumped."""
+        with self._lock:
+            self._work.notify_all()
+
+    # The sequencer.
+
+    def _sequence(self) -> None:
+        verifying: _Chunk | None = None
+        while True:
+            with self._lock:
+                # With a chunk in hand there is nothing to wait for but its signatures.
+                while verifying is None and not self._inbox and not self._due() and not self._stopping:
+                    self._work.wait(self._sleep())
+                if self._stopping:
+                    break
+                taken = self._take()
+            following = self._start(taken) if taken else None
+            if verifying is not None:
+                self._apply(verifying.waiting, verifying.verifying)
+            elif following is None:
+                self._apply([], None)
+            verifying = following
+        with self._lock:
+            self._sequenced = True
+            self._commits.notify_all()
+
+    def _take(self) -> list[_Waiting]:
+        count = min(CHUNK, len(self._inbox))
+        return [self._inbox.popleft() for _ in range(count)]
+
+    def _due(self) -> bool:
+        deadline = self._ledger.state.next_deadline()
+        return deadline is not None and deadline <= self._clock()
+
+    def _sleep(self) -> float | None:
+        deadline = self._ledger.state.next_deadline()
+        return None if deadline is None else min(_RECHECK_S, max(0.0, (deadline - self._clock()) / 1000))
+
+    def _start(self, taken: list[_Waiting]) -> _Chunk:
+        return _Chunk(taken, self._verifier.start(checks(self._ledger.state, [one.envelope for one in taken])))
+
+    def _apply(self, waiting: list[_Waiting], verifying: Verifying | None) -> None:
+        envelopes = [one.envelope for one in waiting]
+        verdicts = self._current(envelopes, verifying) if verifying is not None else []
+        outcome = self._ledger.propose(self._clock(), envelopes, verdicts)
+        refused = {position: Refusal(reason) for position, reason in outcome.dropped}
+        tickets = [one.ticket for position, one in enumerate(waiting) if position not in refused]
+        staged = _Staged(outcome, tickets, [(waiting[place].ticket, refusal) for place, refusal in refused.items()])
+        if outcome.changed:
+            self._ledger.stage(outcome)
+        with self._lock:
+            while len(self._staged) >= _MAX_STAGED and not self._error:
+                self._progress.wait()
+            self._staged.append(staged)
+            self._commits.notify()
+
+    def _current(self, envelopes: list[Envelope], verifying: Verifying) -> list[list[bool]]:
+        """Verdicts on what must hold now. A block in between may have changed which signatures those are."""
+        verdicts = verifying.verdicts()
+        wanted = checks(self._ledger.state, envelopes)
+        if wanted == verifying.checks:
+            return verdicts
+        known = {
+            check: verdict
+            for row, told in zip(verifying.checks, verdicts, strict=True)
+            for check, verdict in zip(row, told, strict=True)
+        }
+        return [[known[check] if check in known else holds(check) for check in row] for row in wanted]
+
+    # The committer.
+
+    def _commit(self) -> None:
+        while True:
+            with self._lock:
+                while not self._staged and not self._sequenced and not self._error:
+                    self._commits.wait()
+                if self._error or not self._staged:
+                    return
+                group = list(self._staged)
+            if any(one.outcome.changed for one in group):
+                self._records.flush()
+            with self._lock:
+                for _ in group:
+                    self._staged.popleft()
+                self._final = max([self._final, *(one.outcome.height for one in group if one.outcome.changed)])
+                self._progress.notify_all()
+            for one in group:
+                self._settle(one)
+
+    def _settle(self, staged: _Staged) -> None:
+        outcome = staged.outcome
+        for position, (ticket, envelope) in enumerate(zip(staged.tickets, outcome.consumed, strict=True)):
+            codes = outcome.receipts[position]
+            ticket.set_result(Receipt(envelope.digest, outcome.height, outcome.at, position, codes))
+        for ticket, refusal in staged.refused:
+            ticket.set_result(refusal)
+        with self._lock:
+            for ticket in staged.tickets:
+                del self._unsettled[ticket]
+            for ticket, _ in staged.refused:
+                del self._unsettled[ticket]
+
+    # The end.
+
+    def _guard(self, run: Callable[[], None]) -> None:
+        try:
+            run()
+        except BaseException as error:
+            with self._lock:
+                self._error = self._error or error
+                self._stopping = True
+        with self._lock:
+            for condition in (self._work, self._commits, self._progress):
+                condition.notify_all()
+            self._running -= 1
+            # The last one out tells those who still wait.
+            left = [] if self._running else list(self._unsettled)
+        for ticket in left:
+            if not ticket.done():
+                ticket.set_exception(self._halted())
+
+    def _halted(self) -> EngineHalted:
+        why = "it was told to" if self._error is None else str(self._error)
+        halted = EngineHalted(
+            f"The engine has stopped: {why} Whether an envelope without a receipt was taken is unknown; look it up "
+            "or send it again after the start, it is never taken twice."
+        )
+        halted.__cause__ = self._error
+        return halted

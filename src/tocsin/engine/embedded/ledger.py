@@ -1,0 +1,126 @@
+"""A ledger: one network's state and records, driven block by block from one thread (spec 3.4, spec 4).
+
+The embedded engine drives one; a node with thousands of networks, and the replay, drive theirs directly and let many
+blocks share a commit.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from tocsin.engine.embedded.signatures import Verifier, holds
+from tocsin.kernel.block import Block, Outcome, apply_block, checks, reads
+from tocsin.kernel.envelope import Envelope
+from tocsin.kernel.genesis import Check
+from tocsin.kernel.reasons import Reason
+from tocsin.kernel.state import State
+
+
+class Records(Protocol):
+    """Where a ledger keeps what it decides. The store's networks are such."""
+
+    @property
+    def head(self) -> Any:
+        """Has `height` and `size`, of all blocks appended."""
+
+    def load_state(self) -> State:
+        """The state after the last block."""
+        ...
+
+    def archived(self, keys: Iterable[str]) -> Mapping[str, bytes | None]:
+        """Archived rows, None for those that are not there."""
+        ...
+
+    def append(self, outcome: Outcome) -> None:
+        """Stage a block."""
+        ...
+
+    def flush(self) -> None:
+        """Make what is staged durable, unless a larger transaction will."""
+        ...
+
+    def leaf(self, index: int) -> bytes: ...
+
+    def root(self, size: int) -> bytes: ...
+
+    def inclusion(self, index: int, size: int) -> tuple[bytes, ...]: ...
+
+    def consistency(self, size1: int, size2: int) -> tuple[bytes, ...]: ...
+
+
+class LedgerStale(Exception):
+    """The ledger's state is not that of its records, because a write failed; open it again."""
+
+
+class Ledger:
+    """One network. `propose` changes nothing, `commit` takes the block over."""
+
+    def __init__(self, records: Records, verifier: Verifier | None = None) -> None:
+        self.records = records
+        self.state = records.load_state()
+        self._verifier = verifier
+
+    def propose(
+        self, at: int, envelopes: Sequence[Envelope], verdicts: Sequence[Sequence[bool]] | None = None
+    ) -> Outcome:
+        """Apply a block of these envelopes at time `at` (ms) to the state without changing it.
+
+        `verdicts`: of `checks(state, envelopes)`, if the caller verified them; else they are verified here. Envelopes
+        that no block may hold are in the outcome's `dropped`, with their position among those given.
+        """
+        meta = self.state.meta
+        if meta.height != self.records.head.height:
+            raise LedgerStale(
+                f"{meta.origin} stands at block {meta.height}, its records at {self.records.head.height}. "
+                "A write failed; open the store and the ledger again."
+            )
+        if verdicts is None:
+            verdicts = self._verify(checks(self.state, envelopes))
+        positions = list(range(len(envelopes)))
+        dropped: list[tuple[int, Reason]] = []
+        while True:
+            rows: dict[str, bytes | None] = {}
+            while missing := reads(self.state, at, envelopes, rows):
+                rows.update(self.records.archived(missing))
+            outcome = apply_block(self.state, Block(at, envelopes), verdicts, rows)
+            if not outcome.dropped:
+                return outcome._replace(dropped=sorted(dropped))
+            # Once more without them: what is stored must follow from the envelopes stored with it alone.
+            gone = dict(outcome.dropped)
+            dropped += [(positions[place], reason) for place, reason in outcome.dropped]
+            kept = [place for place in range(len(envelopes)) if place not in gone]
+            envelopes = [envelopes[place] for place in kept]
+            verdicts = [verdicts[place] for place in kept]
+            positions = [positions[place] for place in kept]
+
+    def stage(self, outcome: Outcome) -> None:
+        """Take over a proposed block that changed something; it is durable after the next flush."""
+        self.records.append(outcome)
+        self.state.advance(outcome)
+
+    def commit(self, outcome: Outcome) -> None:
+        """Take over a proposed block and make it durable, or leave that to the transaction that is open."""
+        self.stage(outcome)
+        self.records.flush()
+
+    # The log, for who drives ledgers only.
+
+    def leaf(self, index: int) -> bytes:
+        """Leaf `index`."""
+        return self.records.leaf(index)
+
+    def root(self, size: int) -> bytes:
+        """Root of the log of `size` leaves."""
+        return self.records.root(size)
+
+    def inclusion(self, index: int, size: int) -> tuple[bytes, ...]:
+        """Proof of leaf `index` in the log of `size` leaves."""
+        return self.records.inclusion(index, size)
+
+    def consistency(self, size1: int, size2: int) -> tuple[bytes, ...]:
+        """Proof that the log of `size1` leaves is a prefix of that of `size2`."""
+        return self.records.consistency(size1, size2)
+
+    def _verify(self, wanted: list[list[Check]]) -> list[list[bool]]:
+        if self._verifier is not None:
+            return self._verifier.start(wanted).verdicts()
+        return [[holds(check) for check in row] for row in wanted]

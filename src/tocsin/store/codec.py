@@ -1,0 +1,99 @@
+"""How lists and keys lie in the database's columns."""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+from msgspec import Struct
+
+from tocsin.kernel.rows import OLD_INCIDENT, OLD_MESSAGE, ORIGINAL
+from tocsin.store.errors import StoreCorrupt
+
+MAX_LEAF = 65_535
+
+encode_receipts = msgspec.json.Encoder().encode
+decode_receipts = msgspec.json.Decoder(list[list[int]]).decode
+
+_PREFIXES = {OLD_MESSAGE: b"\x01", OLD_INCIDENT: b"\x02", ORIGINAL: b"\x03"}
+_PREFIX_OF = {value: key for key, value in _PREFIXES.items()}
+_OTHER = b"\x00"
+
+
+def pack(items: Iterable[bytes], width: int) -> bytes:
+    """Each item behind its length in `width` bytes, big-endian. With 2 this is how C2SP bundles entries."""
+    parts: list[bytes] = []
+    for item in items:
+        parts += (len(item).to_bytes(width, "big"), item)
+    return b"".join(parts)
+
+
+def unpack(data: bytes, width: int) -> list[bytes]:
+    """Read back what `pack` wrote; raises StoreCorrupt if the data end within an item."""
+    items: list[bytes] = []
+    position, total = 0, len(data)
+    while position < total:
+        start = position + width
+        end = start + int.from_bytes(data[position:start], "big")
+        if start > total or end > total:
+            raise StoreCorrupt("A stored list ends within an item. Run `tocsin fsck`.")
+        items.append(data[start:end])
+        position = end
+    return items
+
+
+def pack_key(key: str) -> bytes:
+    """An archived row's key, its digests as bytes: half as long."""
+    for prefix, tag in _PREFIXES.items():
+        if key.startswith(prefix):
+            digests = key[len(prefix) :].split(":")
+            if all(len(one) == 64 for one in digests):
+                try:
+                    packed = tag + b"".join(bytes.fromhex(one) for one in digests)
+                except ValueError:
+                    break
+                if unpack_key(packed) == key:
+                    return packed
+            break
+    return _OTHER + key.encode()
+
+
+def unpack_key(data: bytes) -> str:
+    """The key that `pack_key` packed."""
+    tag, rest = data[:1], data[1:]
+    if tag == _OTHER:
+        return rest.decode()
+    digests = rest.hex()
+    return _PREFIX_OF[tag] + ":".join(digests[i : i + 64] for i in range(0, len(digests), 64))
+
+
+LANDMARKS = ("genesis", "charter", "roster", "peer")
+"""Kinds of the few leaves that every dossier needs."""
+LANDMARK = "0" * 64
+"""An id that no digest will ever have, under which landmarks are found."""
+
+
+class Names(Struct, frozen=True):
+    """The ids that a leaf of any kind bears on its outside."""
+
+    leaf: str
+    id: str | None = None
+    incident: str | None = None
+    order: str | None = None
+    target: str | None = None
+    finding: str | None = None
+    message: str | None = None
+
+    def all(self) -> Iterator[str]:
+        """Distinct ids, the leaf's own first; a landmark's name where it is one."""
+        if self.leaf in LANDMARKS:
+            yield LANDMARK
+        found = dict.fromkeys((self.id, self.incident, self.order, self.target, self.finding, self.message))
+        yield from (one for one in found if one is not None and len(one) == 64)
+
+
+names_of = msgspec.json.Decoder(Names).decode
+"""Read only the ids of a leaf."""
+
+
+def short_id(id: str) -> int:
+    """First 8 bytes of a hex id as SQLite's signed integer."""
+    return int.from_bytes(bytes.fromhex(id[:16]), "big", signed=True)
