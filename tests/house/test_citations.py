@@ -1,5 +1,7 @@
 """Every clause that code, tests or documents cite exists in the law."""
 
+import re
+
 import pytest
 
 from tests.house.citations import cited, clauses
@@ -33,6 +35,18 @@ def test_every_chapter_of_the_rules_is_cited_by_the_kernel() -> None:
         for _, clause in cited(path.read_text(encoding="utf-8"))
     }
     assert {str(chapter) for chapter in range(1, 13)} <= found
+
+
+def test_every_definition_of_the_replay_that_is_cited_exists() -> None:
+    text = (ROOT / "docs" / "replay.md").read_text(encoding="utf-8")
+    known = re.findall(r"^## (\d+)\. ", text, re.MULTILINE)
+    wrong = [
+        f"{shown(path)} cites replay {number}"
+        for path in tracked(".py")
+        for number in re.findall(r"\b[Rr]eplay (?:definition )?(\d+)\b", path.read_text(encoding="utf-8"))
+        if number not in known
+    ]
+    assert wrong == []
 
 
 @pytest.mark.parametrize(

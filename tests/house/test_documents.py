@@ -16,7 +16,21 @@ from tests.paths import ROOT
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^(?:<!-- (run|parsed) -->\n)?```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
-VERBS = ("bench", "charter", "demo", "explain", "export", "fsck", "keys", "log", "networks", "replay", "show", "verify")
+VERBS = (
+    "bench",
+    "calibrate",
+    "charter",
+    "demo",
+    "explain",
+    "export",
+    "fsck",
+    "keys",
+    "log",
+    "networks",
+    "replay",
+    "show",
+    "verify",
+)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
