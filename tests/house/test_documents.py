@@ -16,20 +16,8 @@ from tests.paths import ROOT
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^(?:<!-- (run|parsed) -->\n)?```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
-VERBS = (
-    "bench",
-    "calibrate",
-    "charter",
-    "demo",
-    "explain",
-    "export",
-    "fsck",
-    "keys",
-    "log",
-    "networks",
-    "replay",
-    "show",
-    "verify",
+VERBS = frozenset(
+    "bench calibrate charter demo explain export fsck keys log networks replay show verify".split()  # noqa: SIM905
 )
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -80,6 +68,7 @@ def test_decisions_are_numbered_and_say_their_status() -> None:
 
 def test_decisions_that_are_cited_exist() -> None:
     known = {int(path.name[:4]) for path in (ROOT / "docs" / "adr").glob("*.md")}
+    known |= {int(name[-4:]) for name in NOT_MADE_YET if "/adr/" in name}
     for path in tracked(".py", ".md"):
         for number in re.findall(r"\bADR (\d+)\b", path.read_text(encoding="utf-8")):
             assert int(number) in known, f"{shown(path)} cites ADR {number}"
