@@ -271,7 +271,9 @@ def _move(draft: Draft, deadline: Deadline) -> bool:
     return True
 
 
-def _acts(draft: Draft, envelope: Envelope, verdicts: Sequence[bool], last: list[tuple[str, Rotate | Leave]]) -> list[int]:
+def _acts(
+    draft: Draft, envelope: Envelope, verdicts: Sequence[bool], last: list[tuple[str, Rotate | Leave]]
+) -> list[int]:
     """Step 2: the acts of one envelope stand or fall singly, in order (spec 3.2)."""
     author = envelope.header.author
     codes: list[int] = []

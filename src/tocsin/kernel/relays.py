@@ -266,11 +266,10 @@ def _incoming(draft: Draft, peer: Peer, leaf: AnyLeaf, number: int) -> _Incoming
             return Reason.BAD_LEAF
     if isinstance(leaf, Annotated | FindingLeaf):
         return _statement_on(draft, genesis, leaf, number)
-    if isinstance(leaf, Opened) or isinstance(leaf, Recorded):
+    if isinstance(leaf, Opened | Recorded):
         path = [genesis] if leaf.source is None else [*leaf.source.path, genesis]
-        endorsers = sum(1 for one in leaf.ballots if one.verdict == "endorse" and not one.late) if isinstance(
-            leaf, Recorded
-        ) else 0
+        ballots = leaf.ballots if isinstance(leaf, Recorded) else []
+        endorsers = sum(1 for one in ballots if one.verdict == "endorse" and not one.late)
         if leaf.source is not None:
             endorsers = leaf.source.endorsers
         source = Source(path, _original(peer, leaf), genesis, leaf.id, number, endorsers)

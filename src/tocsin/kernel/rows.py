@@ -90,8 +90,9 @@ class Message(Struct):
 
     `rule`: index into the charter of its opening. `vote_ends`, `veto_ends`: deadlines in ms, null
     where there is none; `moved`: an outage already moved it. `size`: electors and, where they count,
-    the suspended. `counted`: the block in which the certificate closed has passed. `finding`: id of
-    the standing finding; `found_at`: when the first other than `undetermined` came. `went`: where its record went, [destination, number].
+    the suspended. `counted`: the certificate is closed, later ballots are late. `finding`: id of the
+    standing finding; `found_at`: when the first other than `undetermined` came. `went`: where its
+    record went, [destination, number].
     """
 
     id: str

@@ -168,14 +168,15 @@ class State:
 
     def advance(self, outcome: "Change") -> None:
         """Take over the rows of an applied block. The only mutation of a state."""
-        charter_changes = outcome.changes.get("meta", {}).get("")
-        requick = charter_changes is not None and bool(self.tables["meta"]) and charter_changes.charter != self.meta.charter
+        meta = outcome.changes.get("meta", {}).get("")
+        # Quiet times follow the charter in force: a new one moves the deadlines of every incident.
+        amended = meta is not None and bool(self.tables["meta"]) and meta.charter != self.meta.charter
         for table in ("charter", "meta"):
             self._take(table, outcome.changes.get(table, {}))
         for table, changes in outcome.changes.items():
             if table not in ("charter", "meta"):
                 self._take(table, changes)
-        if requick:
+        if amended:
             self.timeline = []
             for table, content in self.tables.items():
                 for row in content.values():

@@ -16,8 +16,9 @@ def entry_for(
         for _, member in sorted(state.members.items())
     ]
     head = peer.head()
+    meta = state.meta
     return PeerEntry(
-        state.meta.genesis, relation, state.meta.log_key, state.meta.epoch, roster, head.size, head.root.hex(), represented_by, quota
+        meta.genesis, relation, meta.log_key, meta.epoch, roster, head.size, head.root.hex(), represented_by, quota
     )
 
 

@@ -1,11 +1,12 @@
 """One network as this node hosts it: members' signatures, blocks, and final checkpoints."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
 from tocsin.client.signing import Signer, cosign_checkpoint, sign_acts, sign_checkpoint
+from tocsin.engine.embedded.ledger import Ledger
 from tocsin.kernel.acts import Act
 from tocsin.kernel.block import Outcome
 from tocsin.kernel.envelope import Envelope, Refusal, decode
@@ -13,6 +14,7 @@ from tocsin.kernel.quorum import finality
 from tocsin.kernel.rows import Member
 from tocsin.kernel.state import State
 from tocsin.node.keys import KeyRole
+from tocsin.store.network import NetworkStore
 from tocsin.tlog import Checkpoint, checkpoint, note
 
 VALID_MS = 600_000
@@ -20,27 +22,6 @@ VALID_MS = 600_000
 
 SignerOf = Callable[[str, KeyRole], Signer]
 """(member, role of its key) -> signer; the log's own key is of member ``""``."""
-
-
-class Ledger(Protocol):
-    """What a network needs of its engine and store."""
-
-    @property
-    def state(self) -> State: ...
-
-    def propose(self, at: int, envelopes: Sequence[Envelope]) -> Outcome: ...
-
-    def commit(self, outcome: Outcome) -> None: ...
-
-    def leaf(self, index: int) -> bytes: ...
-
-    def inclusion(self, index: int, size: int) -> tuple[bytes, ...]: ...
-
-    def consistency(self, size1: int, size2: int) -> tuple[bytes, ...]: ...
-
-    def root(self, size: int) -> bytes: ...
-
-    def put_checkpoint(self, size: int, note: bytes, *, keep: bool) -> None: ...
 
 
 class Outgoing(NamedTuple):
@@ -62,8 +43,9 @@ class Head(NamedTuple):
 class HostedNetwork:
     """Drives one network: queue signed envelopes, make blocks, sign checkpoints with members' keys."""
 
-    def __init__(self, ledger: Ledger, signer: SignerOf) -> None:
-        self.ledger = ledger
+    def __init__(self, store: NetworkStore, signer: SignerOf) -> None:
+        self.store = store
+        self.ledger = Ledger(store)
         self._signer = signer
         self._queue: list[Envelope] = []
         self._head: Head | None = None
@@ -116,7 +98,7 @@ class HostedNetwork:
                     self.outgoing.setdefault(out.destination, []).append(out)
         if self.state.meta.epoch != epoch:
             last = self._sign_head(before)
-            self.ledger.put_checkpoint(last.size, last.note.encode(), keep=True)
+            self.store.put_checkpoint(last.size, last.note.encode(), keep=True)
             self.steps.append((first + len(outcome.leaves) - 2, last))
         return outcome
 
@@ -129,12 +111,12 @@ class HostedNetwork:
     def keep_head(self) -> None:
         """Store the final checkpoint of the present size."""
         head = self.head()
-        self.ledger.put_checkpoint(head.size, head.note.encode(), keep=False)
+        self.store.put_checkpoint(head.size, head.note.encode())
 
     def _sign_head(self, members: dict[str, Member]) -> Head:
         """Log signature, and cosignatures of a quorum of the members' finality keys (spec 10)."""
         meta = self.state.meta
-        head = Checkpoint(meta.origin, meta.size, self.ledger.root(meta.size))
+        head = Checkpoint(meta.origin, meta.size, self.store.root(meta.size))
         active = sorted(name for name, member in members.items() if member.status == "active")
         lines = [sign_checkpoint(self._signer("", "log"), head)]
         lines += [

@@ -36,19 +36,19 @@ class Relay:
         return True
 
     def _submit(self, at: int, pinned: int, head: Head, roster: int | None, leaves: list[int]) -> None:
-        ledger = self.source.ledger
+        store = self.source.store
         act = RelayAct(
             self.source.origin,
             head.note,
-            _encode(ledger.consistency(pinned, head.size)) if pinned != head.size else [],
+            _encode(store.consistency(pinned, head.size)) if pinned != head.size else [],
             None if roster is None else self._leaf(roster, head),
             [self._leaf(index, head) for index in leaves],
         )
         self.destination.submit(self.carrier, [act], at)
 
     def _leaf(self, index: int, head: Head) -> RelayedLeaf:
-        ledger = self.source.ledger
-        return RelayedLeaf(index, ledger.leaf(index).decode(), _encode(ledger.inclusion(index, head.size)))
+        store = self.source.store
+        return RelayedLeaf(index, store.leaf(index).decode(), _encode(store.inclusion(index, head.size)))
 
 
 def _encode(hashes: tuple[bytes, ...]) -> list[str]:

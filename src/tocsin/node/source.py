@@ -88,7 +88,11 @@ class LogSource:
 
     def peer(self, origin: str, before: int) -> int | None:
         """The last `peer` leaf of an origin before an index."""
-        found = [i for i, leaf in self._landmarks if i < before and isinstance(leaf, PeerLeaf) and leaf.origin == origin]
+        found = [
+            index
+            for index, leaf in self._landmarks
+            if index < before and isinstance(leaf, PeerLeaf) and leaf.origin == origin
+        ]
         return found[-1] if found else None
 
     def envelope(self, author: str, act: str, envelope: str | None) -> bytes | None:

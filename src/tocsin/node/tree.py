@@ -11,7 +11,6 @@ from tocsin.kernel.genesis import Genesis
 from tocsin.node.edges import declare, entry_for
 from tocsin.node.hosted import HostedNetwork
 from tocsin.node.keys import KeyRole
-from tocsin.node.ledger import StoredLedger
 from tocsin.node.relay import Relay
 from tocsin.store.store import Store
 
@@ -84,7 +83,8 @@ class Tree:
 
     def carry(self, at: int) -> bool:
         """Queue one relay act for each edge where something waits; whether any did."""
-        return any([relay.carry(at) for relay in self._relays])
+        carried = [relay.carry(at) for relay in self._relays]
+        return any(carried)
 
     def sign_heads(self) -> None:
         """Sign a final checkpoint of every network, and keep it in the store."""
@@ -93,5 +93,4 @@ class Tree:
                 network.keep_head()
 
     def _host(self, origin: str) -> HostedNetwork:
-        ledger = StoredLedger(self.store, self.store.network(origin))
-        return HostedNetwork(ledger, lambda member, role: self._signer(origin, member, role))
+        return HostedNetwork(self.store.network(origin), lambda member, role: self._signer(origin, member, role))
