@@ -13,7 +13,7 @@ from tocsin.lab.archive import Archive
 from tocsin.lab.calibrate import Frozen
 from tocsin.lab.drive import morning
 from tocsin.lab.replay import Hosted
-from tocsin.lab.roster import BUREAU, Plan, plans
+from tocsin.lab.roster import Plan, plans
 from tocsin.node.keys import DevKeys, KeyRole, Keystore
 from tocsin.node.source import LogSource
 from tocsin.node.tree import Edge, Tree, public_keys
@@ -88,7 +88,7 @@ class ReplayNode:
             terms = plan.charter.peers
             for child in plan.children:
                 quota = PeerTerms(terms.per_week, self.plans[child].min_endorsers, terms.max_age_s)
-                edges.append(Edge(self.plans[child].origin, plan.origin, self.archive.networks[child].id, BUREAU, quota))
+                edges.append(Edge(self.plans[child].origin, plan.origin, self.archive.networks[child].id, quota))
         return edges
 
 

@@ -102,6 +102,30 @@ class HostedNetwork:
             self.steps.append((first + len(outcome.leaves) - 2, last))
         return outcome
 
+    def waiting_for(self, destination: str, since: int) -> list[Outgoing]:
+        """What goes to a destination from number `since` on, in order.
+
+        After a restart the list is read back from the end of the log.
+        """
+        peer = self.state.peers.get(destination)
+        if peer is None:
+            return []
+        waiting = [out for out in self.outgoing.get(destination, []) if out.number >= since]
+        if len(waiting) < peer.next_out - since:
+            waiting = self._read_back(destination, since)
+        self.outgoing[destination] = waiting
+        return waiting
+
+    def _read_back(self, destination: str, since: int) -> list[Outgoing]:
+        found: list[Outgoing] = []
+        for place in range(self.state.meta.size - 1, -1, -1):
+            leaf = self.store.leaf(place)
+            if b',"to":[["' in leaf:
+                found += [out for out in _outgoing(place, leaf) if out.destination == destination]
+                if found and found[-1].number <= since:
+                    break
+        return [out for out in reversed(found) if out.number >= since]
+
     def head(self) -> Head:
         """The final checkpoint of the present size, signed when first asked for."""
         if self._head is None or self._head.size != self.state.meta.size:

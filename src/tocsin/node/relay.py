@@ -27,9 +27,7 @@ class Relay:
         if step is not None:
             self._submit(at, peer.entry.size, step[1], step[0], [])
             return True
-        outgoing = self.source.outgoing.get(self.destination.origin, [])
-        waiting = [out for out in outgoing if out.number >= peer.next_in]
-        self.source.outgoing[self.destination.origin] = waiting
+        waiting = self.source.waiting_for(self.destination.origin, peer.next_in)
         if not waiting:
             return False
         self._submit(at, peer.entry.size, self.source.head(), None, [out.place for out in waiting[:MAX_LEAVES]])

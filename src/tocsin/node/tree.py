@@ -22,13 +22,12 @@ MEMBER_KEYS: tuple[KeyRole, ...] = ("root", "act", "finality")
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A child network and its parent. `representative`: the parent's member that represents the child and carries
-    up; `carrier`: the child's member that carries down; `quota`: what the parent grants the child."""
+    """A child network and its parent. `representative`: the parent's member that represents the child; `quota`:
+    what the parent grants the child."""
 
     child: str
     parent: str
     representative: str
-    carrier: str
     quota: PeerTerms
 
 
@@ -49,7 +48,7 @@ class Tree:
         self.networks: dict[str, HostedNetwork] = {
             info.origin: self._host(info.origin) for info in self.store.networks()
         }
-        self._relays: list[Relay] = []
+        self._relays = self._known_relays()
 
     def close(self) -> None:
         """Let go of the store; everything committed is on disk."""
@@ -78,8 +77,7 @@ class Tree:
                 down = PeerTerms(0, 0, edge.quota.max_age_s)
                 declare(child, parent, entry_for(parent, "parent", None, down), at)
                 declare(parent, child, entry_for(child, "child", edge.representative, edge.quota), at)
-                self._relays.append(Relay(child, parent, edge.representative))
-                self._relays.append(Relay(parent, child, edge.carrier))
+        self._relays = self._known_relays()
 
     def carry(self, at: int) -> bool:
         """Queue one relay act for each edge where something waits; whether any did."""
@@ -92,5 +90,21 @@ class Tree:
             for network in self.networks.values():
                 network.keep_head()
 
+    def _known_relays(self) -> list[Relay]:
+        """One each way between peers that are both here, by who has the duty: the representative, or a relay."""
+        relays = []
+        for origin, destination in sorted(self.networks.items()):
+            for name, peer in sorted(destination.state.peers.items()):
+                source = self.networks.get(name)
+                carrier = peer.entry.represented_by or _with_relay_role(destination)
+                if source is not None and carrier is not None and origin in source.state.peers:
+                    relays.append(Relay(source, destination, carrier))
+        return relays
+
     def _host(self, origin: str) -> HostedNetwork:
         return HostedNetwork(self.store.network(origin), lambda member, role: self._signer(origin, member, role))
+
+
+def _with_relay_role(network: HostedNetwork) -> str | None:
+    members = sorted(network.state.members.items())
+    return next((name for name, member in members if member.status == "active" and "relay" in member.roles), None)
