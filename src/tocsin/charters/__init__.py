@@ -85,15 +85,16 @@ def from_bytes(data: bytes) -> Charter:
     if too_deep(data):
         raise CharterError("The charter nests deeper than any charter does; check its brackets.")
     try:
-        plain = json.loads(
-            data.decode(), object_pairs_hook=_object, parse_float=_no_number, parse_constant=_no_number
+        # Read twice: msgspec would take the second of two equal keys, and does not say the line of an error.
+        json.loads(
+            data.decode(), object_pairs_hook=_object, parse_int=str, parse_float=_no_integer, parse_constant=_no_integer
         )
-        charter = msgspec.convert(plain, Charter)
+        charter = msgspec.json.decode(data, type=Charter)
     except UnicodeDecodeError as error:
         raise CharterError(f"The charter is not UTF-8 at byte {error.start}.") from error
     except json.JSONDecodeError as error:
         raise CharterError(f"Line {error.lineno}, column {error.colno} is not JSON: {error.msg}.") from error
-    except msgspec.ValidationError as error:
+    except msgspec.DecodeError as error:
         raise CharterError(f"The charter does not fit its schema: {error}.") from error
     fatal = [problem for problem in check_charter(charter) if problem.fatal]
     if fatal:
@@ -102,16 +103,17 @@ def from_bytes(data: bytes) -> Charter:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise CharterError(f"`{twice}` stands twice in one object ({', '.join(keys)}); keep one.")
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            where = ascii(", ".join(name for name, _ in pairs)[:200])
+            raise CharterError(f"{key[:80]!a} stands twice in one object, {where}; keep one.")
+        result[key] = value
     return result
 
 
-def _no_number(text: str) -> Any:
-    raise CharterError(f"`{text}` is no whole number; a charter holds integers only.")
+def _no_integer(text: str) -> Any:
+    raise CharterError(f"`{text[:40]}` is no whole number; a charter holds integers only.")
 
 
 def endorsers_for(n: int) -> int:
