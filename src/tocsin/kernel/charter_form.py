@@ -73,6 +73,16 @@ def constitutional(rule: Rule) -> bool:
     return rule.kind in CONSTITUTIONAL
 
 
+def needs_incident(kind: str) -> bool:
+    """Whether a message of this kind, or any of this pattern, always names an incident (spec 8)."""
+    return kind in OF_AN_INCIDENT or kind.startswith("order.")
+
+
+def has_no_incident(kind: str) -> bool:
+    """Whether the stage of this kind or pattern is always `none` (spec 6.1). A finding has its target's."""
+    return kind in (*CONSTITUTIONAL, *STATEMENTS) or kind.startswith(("share.", "relayed.order.", "relayed.share."))
+
+
 def smaller_share(one: Threshold, other: Threshold) -> bool:
     """Whether `one` asks for a smaller share than `other`; of equal fractions the strict is larger."""
     left, right = one.num * other.den, other.num * one.den
@@ -119,10 +129,7 @@ def _kind_and_stage(charter: Charter, rule: Rule, where: str) -> Iterator[Proble
         return
     if stage not in ("*", NONE, *charter.stages.names):
         yield bad("unknown-stage", where, f"`{stage}` is not among the stages; add it, or use `*`.")
-    needs_incident = kind in OF_AN_INCIDENT or covers(kind, "order.")
-    has_none = kind in CONSTITUTIONAL or kind in STATEMENTS
-    has_none = has_none or any(kind.startswith(one) for one in ("share.", "relayed.order.", "relayed.share."))
-    if (needs_incident and stage == NONE) or (has_none and stage not in ("*", NONE)):
+    if (needs_incident(kind) and stage == NONE) or (has_no_incident(kind) and stage not in ("*", NONE)):
         yield bad("never-applies", where, f"`{kind}` is never decided in stage `{stage}`; use `*` or another stage.")
 
 

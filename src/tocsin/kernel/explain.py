@@ -11,7 +11,16 @@ from msgspec import Struct
 
 from tocsin.kernel.charter import Charter, Rule, pattern_matches
 from tocsin.kernel.charter_check import check_charter, electors, required
-from tocsin.kernel.charter_form import FAMILIES, KINDS, NONE, constitutional, is_report_rule, label
+from tocsin.kernel.charter_form import (
+    FAMILIES,
+    KINDS,
+    NONE,
+    constitutional,
+    has_no_incident,
+    is_report_rule,
+    label,
+    needs_incident,
+)
 from tocsin.kernel.reasons import Reason, sentence
 from tocsin.kernel.rows import Member
 
@@ -120,6 +129,10 @@ def _unknown(charter: Charter, kind: str, stage: str) -> Step | None:
             "spec 8", "refuses", None, f"The charter has no stage `{stage}`; it has {known}, and `none`.",
             f"章程没有阶段 `{stage}`；有 {known}，以及 `none`。",
         )  # fmt: skip
+    if stage == NONE and needs_incident(kind):
+        return _refuse("spec 8", None, Reason.INCIDENT_REQUIRED)
+    if stage != NONE and has_no_incident(kind):
+        return _refuse("spec 6.1", None, Reason.INCIDENT_NOT_ALLOWED)
     return None
 
 
