@@ -15,10 +15,11 @@ from typing import Any
 import msgspec
 from written import ROOT, finish
 
+from tocsin.client import dossier, policy
 from tocsin.kernel import acts, body, charter, envelope, genesis, leaves, rows, words
 
 TARGET = ROOT / "spec" / "schemas.md"
-SOURCES = (words, charter, acts, envelope, genesis, leaves, rows, body)
+SOURCES = (words, charter, acts, envelope, genesis, leaves, rows, body, policy, dossier)
 _trees = {module: ast.parse(inspect.getsource(module)) for module in SOURCES}
 _constants = {name: value for module in SOURCES for name, value in vars(module).items() if isinstance(value, int)}
 
@@ -84,6 +85,8 @@ def bounds(meta: ast.Call) -> str:
     """The limits of a `Meta(...)` in words."""
     given = {word.arg: word.value for word in meta.keywords}
     said = []
+    if "lt" in given:
+        given["le"] = ast.parse(str(value_of(given.pop("lt")) - 1), mode="eval").body
     if "pattern" in given:
         said.append(f"matches `{str(value_of(given['pattern'])).replace('|', chr(92) + '|')}`")
     for low, high, unit in (("ge", "le", ""), ("min_length", "max_length", " long")):
@@ -165,7 +168,7 @@ def _unions(module: ModuleType, names: tuple[str, ...]) -> Iterator[str]:
 def _words() -> Iterator[str]:
     yield "| word | JSON | meaning |"
     yield "|---|---|---|"
-    for module in (words, charter, acts, leaves, body):
+    for module in (words, charter, acts, leaves, body, dossier):
         for name, node, text in aliases(module):
             if name not in ("Act", "Terms", "MotionTerms", "AnyLeaf"):
                 yield f"| {name} | {words_of(node)} | {text} |"
@@ -197,6 +200,8 @@ def document() -> str:
         ("Leaves", "What the log says ([10.1](10-log.md#101-leaves)).", structs(leaves), _unions(leaves, ("AnyLeaf",))),
         ("Bodies", "What stays off the ledger, and how it is shown ([12.1](12-bodies.md#121-commitments)).",
          structs(body), iter(())),
+        ("Files of a verifier", "The policy, and the dossier that is held against it ([10.4](10-log.md#104-dossier)).",
+         structs(policy) + structs(dossier), iter(())),
         ("Rows", "The state, as `writes` and `state` of the block leaf commit to it "
          "([10.2](10-log.md#102-order-and-the-block-leaf)).", structs(rows), iter(())),
     ]  # fmt: skip
