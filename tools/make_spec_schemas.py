@@ -168,7 +168,7 @@ def _unions(module: ModuleType, names: tuple[str, ...]) -> Iterator[str]:
 def _words() -> Iterator[str]:
     yield "| word | JSON | meaning |"
     yield "|---|---|---|"
-    for module in (words, charter, acts, leaves, body, dossier):
+    for module in (words, charter, acts, leaves, body, policy, dossier):
         for name, node, text in aliases(module):
             if name not in ("Act", "Terms", "MotionTerms", "AnyLeaf"):
                 yield f"| {name} | {words_of(node)} | {text} |"
