@@ -35,12 +35,15 @@ class Size(NamedTuple):
         return self.active + self.suspended
 
 
-def required(rule: Rule, kind: str, size: int) -> int:
-    """Endorsements that `kind` needs of an electorate of `size`; 0 without ballots (spec 6.4, F6)."""
+def required(rule: Rule, kind: str, size: int, asleep: int = 0) -> int:
+    """Endorsements that `kind` needs of an electorate of `size`, at least one; 0 without ballots (spec 6.4).
+
+    Where `at_least` never exceeds the size (F6), the dormant left out count, or one member awake would amend alone.
+    """
     if rule.threshold is None:
         return 0
     num, den, strict, at_least = rule.threshold.num, rule.threshold.den, rule.threshold.strict, rule.threshold.at_least
-    return need(num, den, strict, min(at_least, size) if kind in CAPPED else at_least, size)
+    return max(1, need(num, den, strict, min(at_least, size + asleep) if kind in CAPPED else at_least, size))
 
 
 def electors(rule: Rule, members: Sequence[Member], out: Sequence[str] = ()) -> Size:

@@ -50,7 +50,7 @@ class Draft:
         self.charter: Charter = state.charter
         self.touched: dict[str, int] = {}
         self.based: list[tuple[int, str]] = []
-        self.electorates: dict[tuple[str, str], tuple[list[str], int]] = {}
+        self.electorates: dict[tuple[str, str], Any] = {}
         self.peers_changed: dict[str, str | None] = {}
         self.charter_cause: str | None = None
         self.roster_changed = False

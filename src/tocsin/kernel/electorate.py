@@ -1,6 +1,7 @@
 """Who may issue, judge, veto and concur (spec 6.3, 6.5), and whose conflicts keep them out."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tocsin.kernel.acts import (
     AdmitMotion,
@@ -19,6 +20,16 @@ from tocsin.kernel.draft import Draft
 from tocsin.kernel.leaves import Source
 from tocsin.kernel.rows import Account, Incident, Member, Message
 from tocsin.kernel.words import CONSTITUTIONAL
+
+
+class Electorate(NamedTuple):
+    """Frozen at opening. `electors`: sorted ids; `size`: with the suspended where they count; `asleep`: how many
+    dormant members were left out."""
+
+    electors: list[str]
+    size: int
+    asleep: int
+
 
 ABOUT_A_MEMBER = (AdmitMotion, SuspendMotion, ReinstateMotion, ExpelMotion, RolesMotion, RekeyMotion)
 
@@ -85,23 +96,24 @@ def dormant(draft: Draft, account: Account) -> bool:
 def electorate(
     draft: Draft, rule: Rule, kind: str, author: str, source: Source | None, terms: Terms | None,
     incident: Incident | None,
-) -> tuple[list[str], int]:
-    """The electors, frozen and sorted, and the size (spec 6.3). Empty for a rule without ballots."""
+) -> Electorate:
+    """Who judges a message (spec 6.3). Empty for a rule without ballots."""
     if rule.threshold is None:
-        return [], 0
+        return Electorate([], 0, 0)
     if terms is not None or source is not None or draft.charter.dormant is not None:
         return _electorate(draft, rule, kind, author, source, terms, incident)
     # Reports of one author under one rule have one electorate in a block: members change at its end.
     key = (rule.kind + rule.stage, author)
     if key not in draft.electorates:
         draft.electorates[key] = _electorate(draft, rule, kind, author, source, terms, incident)
-    return draft.electorates[key]
+    kept: Electorate = draft.electorates[key]
+    return kept
 
 
 def _electorate(
     draft: Draft, rule: Rule, kind: str, author: str, source: Source | None, terms: Terms | None,
     incident: Incident | None,
-) -> tuple[list[str], int]:
+) -> Electorate:
     threshold = rule.threshold
     assert threshold is not None
     out = conflicted(draft, author, source, terms, incident)
@@ -109,19 +121,21 @@ def _electorate(
         # The mover counts if it is in the electorate: its submission is its endorsement.
         out = [one for one in out if one != author]
     electors: list[str] = []
-    suspended = 0
+    suspended = asleep = 0
     for member in sorted(draft.state.members.values(), key=_id):
         if not any(role in rule.electorate for role in member.roles) and "member" not in rule.electorate:
             continue
         if member.id in out or (rule.veto is not None and _holds(member, rule.veto.by)):
             continue
         if member.status == "active":
-            if threshold.num > 0 and dormant(draft, draft.get("account", member.id)):
+            # The author's own act ends its dormancy.
+            if threshold.num > 0 and member.id != author and dormant(draft, draft.get("account", member.id)):
+                asleep += 1
                 continue
             electors.append(member.id)
         elif member.status == "suspended" and kind in CONSTITUTIONAL:
             suspended += 1
-    return electors, len(electors) + suspended
+    return Electorate(electors, len(electors) + suspended, asleep)
 
 
 def eligible_to_veto(

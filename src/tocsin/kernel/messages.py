@@ -4,10 +4,10 @@ from typing import Literal
 
 from tocsin.kernel import effects, incidents
 from tocsin.kernel.acts import Review, Share, Subject, Submit, Terms
+from tocsin.kernel.charter_check import required
 from tocsin.kernel.draft import Draft
 from tocsin.kernel.electorate import electorate, eligible_to_veto, still_eligible, target_of
 from tocsin.kernel.leaves import FINAL_LEAVES, Ballot, Opened, Source
-from tocsin.kernel.quorum import need as smallest
 from tocsin.kernel.rows import OLD_MESSAGE, Message
 from tocsin.kernel.state import is_based
 from tocsin.kernel.tokens import give_back
@@ -67,17 +67,18 @@ def open_message(
     """Open a message whose act was accepted; the certificate starts with the mover of a motion."""
     rule = draft.charter.rules[rule_index]
     incident = draft.incident(joins)
-    electors, size = electorate(draft, rule, kind, author, source, terms, incident)
+    voters = electorate(draft, rule, kind, author, source, terms, incident)
     at = draft.at
     ballots: dict[str, Ballot] = {}
     times: dict[str, int] = {}
-    if rule.threshold is not None and kind.startswith("motion.") and author in electors and act is not None:
+    if rule.threshold is not None and kind.startswith("motion.") and author in voters.electors and act is not None:
         ballots[author] = Ballot(author, "endorse", None, "officer", act, draft.meta.epoch, False)
         times[author] = at
     message = Message(
         id=id, number=draft.number(), kind=kind, author=author, status=status, incident=named, joins=joins,
         subject=subject, terms=terms, body=body, source=source, charter=draft.charter.digest, rule=rule_index,
-        stage=stage, electorate=electors, size=size, need=needed(draft, rule_index, kind, size),
+        stage=stage, electorate=voters.electors, size=voters.size,
+        need=required(rule, kind, voters.size, voters.asleep),
         eligible=eligible_to_veto(draft, rule, author, source, terms, incident), concurred=[], opened=at,
         notice=at + rule.notice_s * 1000 if rule.notice_s else None,
         vote_ends=None if rule.ballotless else at + rule.window_s * 1000, vote_moved=False,
@@ -98,17 +99,6 @@ def open_message(
     if rule.model != "broadcast":
         _opened_leaf(draft, message)
     return message
-
-
-def needed(draft: Draft, rule_index: int, kind: str, size: int) -> int:
-    """Endorsements needed (spec 6.4; for three motions `at_least` never exceeds the size, F6)."""
-    threshold = draft.charter.rules[rule_index].threshold
-    if threshold is None:
-        return 0
-    at_least = threshold.at_least
-    if kind in ("motion.charter", "motion.admit", "motion.reinstate"):
-        at_least = min(at_least, size)
-    return smallest(threshold.num, threshold.den, threshold.strict, at_least, size)
 
 
 def _opened_leaf(draft: Draft, message: Message) -> None:

@@ -24,6 +24,7 @@ from tocsin.kernel.acts import (
 )
 from tocsin.kernel.charter import Charter
 from tocsin.kernel.charter_check import check_charter, check_roster, worse
+from tocsin.kernel.charter_form import MAX_CHARTER
 from tocsin.kernel.digest import digest
 from tocsin.kernel.draft import Draft
 from tocsin.kernel.envelope import encode
@@ -50,7 +51,6 @@ TERMS_OF = {
     "motion.upgrade": UpgradeMotion,
 }
 MAX_ROSTER_LEAF = 48 * 1024
-MAX_CHARTER = 24 * 1024
 
 
 def entry_digest(entry: PeerEntry) -> str:
@@ -222,8 +222,8 @@ def _check_peer(draft: Draft, terms: PeerMotion) -> Reason:
 def _check_charter(draft: Draft, charter: Charter) -> Reason:
     if len(charter.canonical) > MAX_CHARTER or charter.digest == draft.meta.charter:
         return Reason.NOT_APPLICABLE if charter.digest == draft.meta.charter else Reason.LEAF_TOO_LARGE
-    bad = [problem for problem in check_charter(charter) if problem.fatal]
-    bad += [problem for problem in check_roster(charter, draft.next_members(), _peers(draft)) if problem.fatal]
+    # What the roster makes of it is judged at the effect alone, so that a broken network can mend itself (F6).
+    bad = any(problem.fatal for problem in check_charter(charter))
     return Reason.CHARTER_REFUSED if bad else Reason.ACCEPTED
 
 

@@ -16,6 +16,7 @@ from tocsin.kernel.acts import (
     Subject,
     Terms,
 )
+from tocsin.kernel.charter_check import required
 from tocsin.kernel.digest import relayed_id
 from tocsin.kernel.draft import Draft
 from tocsin.kernel.electorate import electorate, may_issue
@@ -358,7 +359,7 @@ def _refuse(draft: Draft, carrier: str, peer: Peer, leaf: AnyLeaf, incoming: _In
     if not may_issue(draft, rule, carrier, draft.incident(joins), None):
         return Reason.NOT_AN_ISSUER
     if rule.threshold is not None and not rule.signal:
-        _, size = electorate(draft, rule, incoming.kind, peer.origin, source, None, draft.incident(joins))
-        if messages.needed(draft, index, incoming.kind, size) > size:
+        voters = electorate(draft, rule, incoming.kind, peer.origin, source, None, draft.incident(joins))
+        if required(rule, incoming.kind, voters.size, voters.asleep) > voters.size:
             return Reason.CANNOT_PASS
     return Reason.ACCEPTED

@@ -3,6 +3,7 @@
 from tocsin.kernel import findings, incidents, messages, motions, orders, tokens
 from tocsin.kernel.acts import Finding, Order, Review, Revoke, Share, Subject, Submit
 from tocsin.kernel.charter import Charter, Rule, pattern_matches
+from tocsin.kernel.charter_check import required
 from tocsin.kernel.digest import message_id
 from tocsin.kernel.draft import Draft
 from tocsin.kernel.electorate import electorate, may_issue, target_of
@@ -47,7 +48,7 @@ def submit(draft: Draft, author: str, act: Submit, act_digest: str, envelope: st
     reason = _check_terms(draft, author, act, live, proofs)
     if reason:
         return reason
-    if not _can_pass(draft, rule, rule_index, author, act, live):
+    if not _can_pass(draft, rule, author, act, live):
         return Reason.CANNOT_PASS
     reason = tokens.afford(draft, author, act.kind, rule, status == "actual")
     if reason:
@@ -157,9 +158,9 @@ def _check_terms(draft: Draft, author: str, act: Submit, incident: Incident | No
     return Reason.ACCEPTED
 
 
-def _can_pass(draft: Draft, rule: Rule, index: int, author: str, act: Submit, incident: Incident | None) -> bool:
+def _can_pass(draft: Draft, rule: Rule, author: str, act: Submit, incident: Incident | None) -> bool:
     """A rule that cannot pass opens only where it sends a signal (spec 6.4)."""
     if rule.threshold is None or rule.signal:
         return True
-    _, size = electorate(draft, rule, act.kind, author, None, act.terms, incident)
-    return messages.needed(draft, index, act.kind, size) <= size
+    voters = electorate(draft, rule, act.kind, author, None, act.terms, incident)
+    return required(rule, act.kind, voters.size, voters.asleep) <= voters.size
