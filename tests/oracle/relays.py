@@ -1,0 +1,229 @@
+"""What peers send (spec 11): numbering, dedupe, quota, and what becomes of each leaf."""
+
+from typing import Any
+
+import msgspec
+
+from tests.oracle import law
+from tests.oracle.book import WEEK, Book, Incident
+from tests.oracle.life import open_message, send
+from tocsin.kernel.acts import RelayAct, Subject
+from tocsin.kernel.digest import relayed_id
+from tocsin.kernel.reasons import Reason as R
+
+FINAL_LEAVES = ("recorded", "rejected", "vetoed", "lapsed", "withdrawn", "void")
+
+
+TRAVELS = {"finding": "relayed.finding", "annotated": "relayed.annotated", "order_receipts": "relayed.receipts"}
+ANSWERED = ("relayed.report.", "relayed.share.", "relayed.order.")
+"""Kinds whose sender is told what became of them (spec 11)."""
+
+
+def relay(book: Book, act: RelayAct, carrier: str, proofs: bool) -> list[R]:
+    """One checkpoint and leaves in number order; `proofs`: the arithmetic and signatures hold."""
+    peer = book.peers.get(act.peer)
+    if peer is None:
+        return [R.UNKNOWN_PEER]
+    later = book.next_peers.get(act.peer)
+    if peer.state == "frozen" or (later is not None and later.state == "frozen"):
+        return [R.PEER_FROZEN]
+    if not proofs:
+        return [
+            R.BAD_CHECKPOINT, R.NOT_FINAL_CHECKPOINT, R.BAD_CONSISTENCY, R.BAD_INCLUSION, R.BAD_ROSTER,
+            R.CHECKPOINT_BEHIND, R.NOTHING_TO_RELAY,
+        ]
+    leaves = [msgspec.json.decode(one.leaf) for one in act.leaves]
+    first = book.next_in.get(act.peer, 1)
+    for place, leaf in enumerate(leaves):
+        numbers = [number for origin, number in leaf.get("to", []) if origin == book.origin]
+        if not numbers:
+            return [R.NOT_FOR_US, R.BAD_LEAF]
+        if numbers != [first + place]:
+            return [R.WRONG_NUMBER]
+    book.pins[act.peer] = int(act.checkpoint.split("\n")[1])
+    for leaf in leaves:
+        number = book.next_in.get(act.peer, 1)
+        book.next_in[act.peer] = number + 1
+        Arrival(book, act.peer, carrier, leaf, number).take()
+    return []
+
+
+class Arrival:
+    """One leaf of a peer."""
+
+    def __init__(self, book: Book, origin: str, carrier: str, leaf: dict[str, Any], number: int) -> None:
+        self.book = book
+        self.origin = origin
+        self.entry = book.peers[origin].entry
+        self.carrier = carrier
+        self.leaf = leaf
+        self.number = number
+        self.kind = self._kind()
+        self.source = self._source()
+
+    def _kind(self) -> str | None:
+        """What the leaf becomes here: its original kind behind `relayed.` (spec 11)."""
+        tag: str = self.leaf["leaf"]
+        kind: str = self.leaf.get("kind", "")
+        source = self.leaf.get("source")
+        bare = kind.removeprefix("relayed.")
+        if tag == "opened":
+            return "relayed.signal"
+        if tag in FINAL_LEAVES:
+            if source is not None and source["sender"] == self.book.genesis:
+                return "relayed.outcome"
+            if tag == "recorded" and bare.startswith(("report.", "share.", "order.")):
+                return "relayed." + bare
+            return None
+        if tag == "relayed":
+            return "relayed.outcome"
+        return TRAVELS.get(tag)
+
+    def _source(self) -> dict[str, Any]:
+        leaf, genesis = self.leaf, self.entry.genesis
+        before = leaf.get("source")
+        own_id = leaf.get("id") or leaf.get("order") or ""
+        if leaf["leaf"] in ("finding", "annotated"):
+            original = leaf["original"]
+        elif before is not None:
+            original = before["original"]
+        else:
+            original = {"genesis": genesis, "id": own_id}
+        path = [*(before["path"] if before is not None else []), genesis]
+        counted = [b for b in leaf.get("ballots", []) if b["verdict"] == "endorse" and not b["late"]]
+        endorsers = before["endorsers"] if before is not None else len(counted)
+        return {"path": path, "original": original, "sender": genesis, "endorsers": endorsers}
+
+    def take(self) -> None:
+        book = self.book
+        answered = self.kind is not None and self.kind.startswith(ANSWERED)
+        found = self._reasons()
+        name = relayed_id(book.genesis, self.entry.genesis, self.number)
+        leaf = book.emit(
+            "relayed", peer=self.origin, number=self.number, code=[int(one) for one in found] or [0],
+            id=None if found else name, carrier=self.carrier, at=book.at, to=[],
+        )
+        if found:
+            if answered:
+                fake = type("Refused", (), {"id": name, "number": 0})()
+                leaf["to"] = send(book, fake, [self.origin], wait=False)
+            return
+        self._open(name)
+
+    def _reasons(self) -> list[R]:
+        book, kind, relation = self.book, self.kind, self.entry.relation
+        if kind is None:
+            return [R.BAD_LEAF]
+        found: list[R] = []
+        if kind.startswith(("relayed.report.", "relayed.signal")) and relation != "child":
+            found.append(R.WRONG_RELATION)
+        if kind.startswith("relayed.order.") and relation != "parent":
+            found.append(R.WRONG_RELATION)
+        carried = kind.startswith((*ANSWERED, "relayed.signal"))
+        if carried and book.genesis in self.source["path"]:
+            found.append(R.LOOP)
+        if carried and len(self.source["path"]) > 8:
+            found.append(R.TOO_MANY_HOPS)
+        if carried and kind != "relayed.signal" and self._original() in book.originals:
+            found.append(R.DUPLICATE)
+        if not carried and self._known() is None:
+            found.append(R.NOTHING_KNOWN)
+        if kind.startswith("relayed.report."):
+            quota = self.entry.quota
+            if self.source["endorsers"] < quota.min_endorsers:
+                found.append(R.TOO_FEW_ENDORSERS)
+            if book.at - self.leaf["at"] > quota.max_age_s * 1000:
+                found.append(R.TOO_OLD)
+            recent = [at for origin, at in book.peer_reports if origin == self.origin and at > book.at - WEEK]
+            if len(recent) >= quota.per_week:
+                found.append(R.PEER_QUOTA)
+        rule, size, need = self._rule()[:3]
+        if rule is None:
+            found.append(R.NO_RULE)
+        elif need > size and not rule.signal:
+            found.append(R.CANNOT_PASS)
+        return found
+
+    def _original(self) -> tuple[str, str]:
+        original = self.source["original"]
+        return original["genesis"], original["id"]
+
+    def _known(self) -> Any:
+        """Our message that an outcome, receipt, finding or annotation speaks of."""
+        book, leaf = self.book, self.leaf
+        if self.kind in ("relayed.outcome", "relayed.receipts"):
+            source = leaf.get("source")
+            return book.message(source["sender_id"]) if source is not None else None
+        genesis, name = self._original()
+        if genesis == book.genesis:
+            return book.message(name)
+        return book.message(book.originals.get((genesis, name), ""))
+
+    def _subject(self) -> Subject | None:
+        subject = self.leaf.get("subject")
+        return msgspec.convert(subject, Subject) if subject is not None else None
+
+    def _joins(self) -> Incident | None:
+        subject = self._subject()
+        if subject is None or self.kind is None or not self.kind.startswith("relayed.report."):
+            return None
+        key = law.key_of(self.book.charter, subject, self.origin)
+        live = [i for i in self.book.incidents if not i.closed and i.status == self.leaf["status"] and i.key == key]
+        return min(live, key=lambda i: i.number) if live else None
+
+    def _rule(self) -> tuple[Any, int, int, list[str], list[str], str]:
+        assert self.kind is not None
+        joins = self._joins()
+        stage = joins.stage if joins is not None else "none"
+        rule = law.match(self.book.charter, self.kind, stage)
+        if rule is None:
+            return None, 0, 0, [], [], stage
+        head = self.entry.represented_by
+        conflicted = {head} if head is not None else set()
+        electors, size, asleep = law.electorate(self.book, rule, self.kind, self.origin, joins, None, conflicted)
+        need = law.needed(rule, self.kind, size, asleep)
+        eligible = law.eligible(self.book, rule, self.origin, joins, None, conflicted)
+        return rule, size, need, electors, eligible, stage
+
+    def _open(self, name: str) -> None:
+        book, leaf, kind = self.book, self.leaf, self.kind
+        assert kind is not None
+        known = None if kind.startswith((*ANSWERED, "relayed.signal")) else self._known()
+        rule, size, need, electors, eligible, stage = self._rule()
+        if kind.startswith("relayed.report."):
+            book.peer_reports.append((self.origin, book.at))
+        if kind.startswith(ANSWERED):
+            book.originals[self._original()] = name
+        terms: Any = leaf.get("terms")
+        if kind.startswith("relayed.order."):
+            terms = msgspec.convert(leaf["terms"], _order_terms(kind))
+        if kind == "relayed.finding":
+            assert known is not None
+            terms = {"target": known.id, "verdict": leaf["verdict"]}
+        joins = self._joins()
+        if kind == "relayed.outcome":
+            self._outcome(known)
+        open_message(
+            book, id=name, kind=kind, author=self.origin, peer=self.origin,
+            status=known.status if known is not None else leaf["status"], incident=None,
+            joins=joins.id if joins is not None else None, subject=self._subject(), terms=terms, source=self.source,
+            rule=rule, stage=stage, electorate=electors, size=size, need=need, eligible=eligible,
+        )
+
+    def _outcome(self, known: Any) -> None:
+        """What became of ours there: no longer overdue, and the incident may go up again (spec 11)."""
+        state = "refused" if self.leaf["leaf"] == "relayed" else self.leaf["leaf"]
+        known.outcome = state
+        for one in self.book.sent:
+            if one.peer == self.origin and one.message == known.id:
+                one.answered = True
+        for incident in self.book.incidents:
+            if incident.up is not None and incident.up["message"] == known.id:
+                incident.up["outcome"] = state
+                incident.up["answered"] = self.book.at
+
+
+def _order_terms(kind: str) -> Any:
+    from tocsin.kernel.acts import Order, Revoke
+
+    return Revoke if kind == "relayed.order.revoke" else Order
