@@ -130,7 +130,8 @@ class Foreign:
 
     def _unsendable(self, chance: "Chance", book: Oracle, at: int) -> Any:
         """A leaf of a kind that does not travel, addressed to us all the same."""
-        return self._final(chance, book, at, "lapsed", "report.event.x", self._subject(chance, at), None, None, "actual")
+        subject = self._subject(chance, at)
+        return self._final(chance, book, at, "lapsed", "report.event.x", subject, None, None, "actual")
 
     def _subject(self, chance: "Chance", at: int) -> wire.Subject:
         day = at // DAY - 1

@@ -8,11 +8,9 @@ from tocsin.kernel.charter import Charter, Rule
 from tocsin.kernel.digest import digest
 from tocsin.kernel.envelope import encode
 
-MOVER_WAKES = True
-
 
 def needed(rule: Rule, kind: str, size: int, asleep: int = 0) -> int:
-    """The smallest e that fits, by trying them in turn (spec 6.4, spec F6)."""
+    """The smallest e that fits, by trying them in turn, never below one (spec 6.4, spec F6)."""
     if rule.threshold is None:
         return 0
     num, den, at_least = rule.threshold.num, rule.threshold.den, rule.threshold.at_least
@@ -97,11 +95,10 @@ def electorate(
         if name in conflicted:
             continue
         if member.status == "active":
-            may_sleep = rule.threshold.num > 0 and (name != author or not MOVER_WAKES)
-            if may_sleep and book.dormant(name):
+            if rule.threshold.num > 0 and name != author and book.dormant(name):
                 asleep += 1
-                continue
-            electors.append(name)
+            else:
+                electors.append(name)
         elif member.status == "suspended" and kind.removeprefix("motion.") in CONSTITUTION and motion:
             suspended += 1
     return electors, len(electors) + suspended, asleep

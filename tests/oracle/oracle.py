@@ -196,12 +196,9 @@ class Oracle(Book):
             before = len(self.messages)
             reasons = perform(self, act, where)
             if not reasons:
-                if law.MOVER_WAKES:
-                    self.awake.append((self.moment(), author, self.at))
+                self.awake.append((self.moment(), author, self.at))
                 self.touched.update(m.number for m in self.messages[before:])
             result.append(reasons)
-        if not law.MOVER_WAKES and not all(result):
-            self.awake.append((self.moment(), author, self.at))
         return result
 
     # Steps 4 and 5 (spec 4.4, spec F1).
