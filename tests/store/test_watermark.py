@@ -17,7 +17,7 @@ def head(size: int, root: bytes = A, origin: str = "health.example/a") -> Signed
     return SignedHead(origin, size, root)
 
 
-@pytest.fixture()
+@pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "signed"
 

@@ -39,7 +39,9 @@ def roomy_charter(voters: int = VOTERS, *, vote_only: bool = False) -> Charter:
     rules = list(charter.rules)
     if vote_only:
         rules = [
-            replace(rule, model="vote", veto=None) if rule.kind.startswith("report.") and rule.model == "supervise" else rule
+            replace(rule, model="vote", veto=None)
+            if rule.kind.startswith("report.") and rule.model == "supervise"
+            else rule
             for rule in rules
         ]
     return replace(
@@ -54,7 +56,9 @@ def roomy_charter(voters: int = VOTERS, *, vote_only: bool = False) -> Charter:
 class World:
     """One network's genesis, its keys, and shorthands for its members' acts."""
 
-    def __init__(self, origin: str = "health.example/tw/tainan", voters: int = VOTERS, *, vote_only: bool = True) -> None:
+    def __init__(
+        self, origin: str = "health.example/tw/tainan", voters: int = VOTERS, *, vote_only: bool = True
+    ) -> None:
         self.origin = origin
         self.members = member_names(voters)
         founders = []

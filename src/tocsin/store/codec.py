@@ -57,10 +57,10 @@ def pack_key(key: str) -> bytes:
 
 
 def unpack_key(data: bytes) -> str:
-    """The key that `pack_key` packed."""
+    """The key that `pack_key` packed; of bytes that are none something to show."""
     tag, rest = data[:1], data[1:]
-    if tag == _OTHER:
-        return rest.decode()
+    if tag not in _PREFIX_OF:
+        return rest.decode(errors="backslashreplace")
     digests = rest.hex()
     return _PREFIX_OF[tag] + ":".join(digests[i : i + 64] for i in range(0, len(digests), 64))
 
