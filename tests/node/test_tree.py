@@ -1,6 +1,7 @@
 """A tree of networks on one node: real store, real signatures, real proofs between networks."""
 
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 
@@ -14,6 +15,7 @@ from tocsin.node.hosted import HostedNetwork
 from tocsin.node.keys import DevKeys, KeyRole
 from tocsin.node.relay import Relay
 from tocsin.node.tree import Edge, Tree, public_keys
+from tocsin.store.watermark import SigningRefused
 
 SUBJECT = Subject("icd11:1D2Z", ["iso3166-2:TW-TNN"], None, 0, 2, "actual")
 QUOTA = PeerTerms(20, 1, 7 * 86_400)
@@ -126,3 +128,24 @@ def test_two_relays_for_one_edge_do_no_harm(tree: Tree) -> None:
 def test_a_second_network_of_one_name_is_refused(tree: Tree) -> None:
     with pytest.raises(ValueError, match=r"x\.example/n1"):
         tree.found([genesis("x.example/n1", N1)])
+
+
+def test_a_node_restored_from_an_old_backup_does_not_sign_another_past(tree: Tree, path: Path, tmp_path: Path) -> None:
+    tree.close()
+    backup = tmp_path / "backup.db"
+    copyfile(path, backup)
+    tree = Tree(path, signer)
+    tree.networks["x.example/n1"].submit("a", [Submit("report.pandemic", None, SUBJECT, None, None)], 2000)
+    settle(tree, 2000)
+    tree.sign_heads()
+    tree.close()
+    for left in path.parent.glob("node.db-*"):
+        left.unlink()
+    copyfile(backup, path)
+    restored = Tree(path, signer)
+    lower = restored.networks["x.example/n1"]
+    lower.submit("b", [Submit("report.pandemic", None, SUBJECT, None, None)], 2000)
+    lower.make_block(2000)
+    with pytest.raises(SigningRefused, match=r"x\.example/n1"):
+        lower.head()
+    restored.close()

@@ -62,5 +62,5 @@ def _make_room(folder: Path) -> None:
         raise Failure(f"{folder} is not an earlier demo; name an empty or new directory with --data-dir.")
     for name in ("networks", "dossiers", "policy"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("keys.json", "report.html", "summary.json"):
+    for name in ("keys.json", "report.html", "signed-heads", "summary.json"):
         (folder / name).unlink(missing_ok=True)

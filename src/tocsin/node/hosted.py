@@ -15,6 +15,7 @@ from tocsin.kernel.rows import Member
 from tocsin.kernel.state import State
 from tocsin.node.keys import KeyRole
 from tocsin.store.network import NetworkStore
+from tocsin.store.watermark import SignedHead, Watermark
 from tocsin.tlog import Checkpoint, checkpoint, note
 
 VALID_MS = 600_000
@@ -43,8 +44,9 @@ class Head(NamedTuple):
 class HostedNetwork:
     """Drives one network: queue signed envelopes, make blocks, sign checkpoints with members' keys."""
 
-    def __init__(self, store: NetworkStore, signer: SignerOf) -> None:
+    def __init__(self, store: NetworkStore, signer: SignerOf, watermark: Watermark) -> None:
         self.store = store
+        self._watermark = watermark
         self.ledger = Ledger(store)
         self._signer = signer
         self._queue: list[Envelope] = []
@@ -138,9 +140,13 @@ class HostedNetwork:
         self.store.put_checkpoint(head.size, head.note.encode())
 
     def _sign_head(self, members: dict[str, Member]) -> Head:
-        """Log signature, and cosignatures of a quorum of the members' finality keys (spec 10)."""
+        """Log signature, and cosignatures of a quorum of the members' finality keys (spec 10).
+
+        What is signed is written down first, outside the store; raises SigningRefused if it contradicts that.
+        """
         meta = self.state.meta
         head = Checkpoint(meta.origin, meta.size, self.store.root(meta.size))
+        self._watermark.admit([SignedHead(head.origin, head.size, head.root)])
         active = sorted(name for name, member in members.items() if member.status == "active")
         lines = [sign_checkpoint(self._signer("", "log"), head)]
         lines += [

@@ -13,6 +13,7 @@ from tocsin.node.hosted import HostedNetwork
 from tocsin.node.keys import KeyRole
 from tocsin.node.relay import Relay
 from tocsin.store.store import Store
+from tocsin.store.watermark import Watermark
 
 SignerFor = Callable[[str, str, KeyRole], Signer]
 """(origin, member, role of its key) -> signer."""
@@ -41,9 +42,14 @@ class Tree:
     """Networks that one node hosts, from 1 to thousands, and the relays between them."""
 
     def __init__(self, path: Path, signer: SignerFor) -> None:
-        """Open the store at `path`, with the networks it holds; raises StoreError."""
+        """Open the store at `path`, with the networks it holds, and the list of signed heads beside its directory.
+
+        Raises StoreError.
+        """
+        new = not path.exists()
         path.parent.mkdir(parents=True, exist_ok=True)
         self.store = Store.open(path)
+        self._watermark = Watermark.open(path.parent.parent / "signed-heads", create=new)
         self._signer = signer
         self.networks: dict[str, HostedNetwork] = {
             info.origin: self._host(info.origin) for info in self.store.networks()
@@ -52,6 +58,7 @@ class Tree:
 
     def close(self) -> None:
         """Let go of the store; everything committed is on disk."""
+        self._watermark.close()
         self.store.close()
 
     def found(self, geneses: Iterable[Genesis]) -> None:
@@ -102,7 +109,10 @@ class Tree:
         return relays
 
     def _host(self, origin: str) -> HostedNetwork:
-        return HostedNetwork(self.store.network(origin), lambda member, role: self._signer(origin, member, role))
+        def signer(member: str, role: KeyRole) -> Signer:
+            return self._signer(origin, member, role)
+
+        return HostedNetwork(self.store.network(origin), signer, self._watermark)
 
 
 def _with_relay_role(network: HostedNetwork) -> str | None:
