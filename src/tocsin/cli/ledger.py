@@ -1,10 +1,12 @@
 """`tocsin networks`, `tocsin log`, `tocsin fsck`: what a data directory holds, and whether it is whole."""
 
 import argparse
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from tocsin.cli.output import Failure, add_json, print_json, progress
+from tocsin.engine.embedded.signatures import Verifier
 from tocsin.node.export import export_log
 from tocsin.store.errors import StoreError
 from tocsin.store.fsck import fsck
@@ -73,7 +75,7 @@ def run_networks(options: argparse.Namespace) -> int:
         print_json(rows)
     else:
         for row in rows:
-            print(f"{row['size']:>8}  {row['root'][:16]}  {row['origin']}")
+            print(f"{row['size']:>8}  {str(row['root'])[:16]}  {row['origin']}")
     return 0
 
 
@@ -95,13 +97,21 @@ def run_export(options: argparse.Namespace) -> int:
 def run_fsck(options: argparse.Namespace) -> int:
     """Exit 0 if all is whole, 1 with what is wrong and where."""
     with open_store(options.data_dir) as store:
-        total = sum(one.height + 1 for one in store.networks())
-        with progress(total, "blocks") as steps:
-            found = fsck(store, fast=options.fast, progress=steps.to)
+        networks = store.networks()
+        total = sum(one.height + 1 for one in networks)
+        done: dict[str, int] = {}
+        verifier = Verifier()
+        with progress(total, "blocks") as steps, closing(verifier):
+
+            def reached(origin: str, blocks: int, _: int) -> None:
+                done[origin] = blocks
+                steps.to(sum(done.values()), total)
+
+            found = list(fsck(store, lambda rows: verifier.start(rows).verdicts(), fast=options.fast, progress=reached))
     if options.json:
         print_json({"ok": not found, "problems": [{"where": one.where, "what": one.what} for one in found]})
     elif not found:
-        print(f"Everything holds: {total} blocks, every signature, leaf, row and root recomputed.")
+        print(f"Everything holds: {len(networks)} networks, every signature, leaf, row and root recomputed.")
     else:
         for one in found:
             print(f"{one.where}: {one.what}")
