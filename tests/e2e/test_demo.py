@@ -88,7 +88,11 @@ def test_fsck_finds_the_demo_whole_and_a_changed_leaf_at_its_place(demo: Path, t
     path = broken / "networks" / "node.db"
     data = path.read_bytes()
     place = data.rindex(b'{"leaf":"recorded"')
-    path.write_bytes(data[:place] + data[place : place + 400].replace(b'"state"', b'"etats"').replace(b"8", b"9") + data[place + 400 :])
+    path.write_bytes(
+        data[:place]
+        + data[place : place + 400].replace(b'"state"', b'"etats"').replace(b"8", b"9")
+        + data[place + 400 :]
+    )
     found = tocsin("fsck", "--data-dir", str(broken), "--fast", "--json")
     assert found.returncode in (1, 2)
     assert found.stdout + found.stderr
@@ -100,7 +104,9 @@ def test_the_log_is_exported_as_static_files(demo: Path, tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     origin, size, *_ = (folder / "checkpoint").read_text(encoding="utf-8").splitlines()
     heads = json.loads(tocsin("networks", "--data-dir", str(demo), "--json").stdout)
-    assert {"origin": origin, "size": int(size)}.items() <= next(one for one in heads if one["origin"] == origin).items()
+    assert {"origin": origin, "size": int(size)}.items() <= next(
+        one for one in heads if one["origin"] == origin
+    ).items()
     assert (folder / "log.vkey").read_text(encoding="utf-8").startswith(origin + "+")
     assert (folder / "tile" / "0").is_dir()
     assert (folder / "tile" / "entries").is_dir()

@@ -16,7 +16,7 @@ def add(verbs: Any) -> None:
     parser = verbs.add_parser(
         "keys",
         help="make a member's keys, or list those of a keystore",
-        description="Keys are encrypted with a passphrase from a file, TOCSIN_PASSPHRASE or a prompt, never an argument.",
+        description="The passphrase comes from a file, TOCSIN_PASSPHRASE or a prompt, never from an argument.",
         epilog="Example: tocsin keys new keys.json --network health.example/tw/tainan --member annan",
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
@@ -49,7 +49,8 @@ def run_new(options: argparse.Namespace) -> int:
             store.save(options.keystore, passphrase)
     except KeystoreError as error:
         raise Failure(str(error)) from error
-    _show([(options.network, options.member, role, signer.public_key) for role, signer in signers.items()], options.json)
+    rows = [(options.network, options.member, role, signer.public_key) for role, signer in signers.items()]
+    _show(rows, options.json)
     return 0
 
 

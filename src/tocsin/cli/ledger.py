@@ -15,9 +15,8 @@ from tocsin.store.store import Store
 
 def add(verbs: Any) -> None:
     """Add the three verbs."""
-    networks = verbs.add_parser(
-        "networks", help="list networks with their heads", epilog="Example: tocsin networks --data-dir tocsin-demo --json"
-    )
+    example = "Example: tocsin networks --data-dir tocsin-demo --json"
+    networks = verbs.add_parser("networks", help="list networks with their heads", epilog=example)
     _data_dir(networks)
     add_json(networks)
     networks.set_defaults(run=run_networks)

@@ -60,9 +60,7 @@ def _source(parser: argparse.ArgumentParser) -> None:
 def load(options: argparse.Namespace) -> Archive:
     """The archive that the options name; raises Failure with what is wrong and where."""
     try:
-        return sources.load(
-            options.source, territories=options.territories, folder=options.folder, unit=options.unit
-        )
+        return sources.load(options.source, territories=options.territories, folder=options.folder, unit=options.unit)
     except (SourceError, ArchiveError) as error:
         raise Failure(str(error)) from error
 
@@ -115,8 +113,8 @@ def run_calibrate(options: argparse.Namespace) -> int:
         print_json({**msgspec.to_builtins(frozen), "digest": frozen.digest})
     else:
         print(
-            f"{frozen.source} until {frozen.until}: an agency sees with {frozen.cases} cases in {frozen.window_days} days; "
-            f"the author and {frozen.endorsers} endorsers record."
+            f"{frozen.source} until {frozen.until}: an agency sees with {frozen.cases} cases in "
+            f"{frozen.window_days} days; the author and {frozen.endorsers} endorsers record."
         )
         print(f"Leave one season out: {frozen.leave_one_out}; bootstrap: {frozen.bootstrap}.")
         print(f"Digest {frozen.digest}")

@@ -6,9 +6,7 @@ from tocsin.kernel.words import Relation
 from tocsin.node.hosted import HostedNetwork
 
 
-def entry_for(
-    peer: HostedNetwork, relation: Relation, represented_by: str | None, quota: PeerTerms
-) -> PeerEntry:
+def entry_for(peer: HostedNetwork, relation: Relation, represented_by: str | None, quota: PeerTerms) -> PeerEntry:
     """A peer's entry pinned at its present head."""
     state = peer.state
     roster = [
@@ -30,9 +28,7 @@ def declare(network: HostedNetwork, peer: HostedNetwork, entry: PeerEntry, at: i
     state = network.state
     rule = state.charter.rules[state.charter.match("motion.peer", "none") or 0]
     electors = [
-        name
-        for name, member in sorted(state.members.items())
-        if any(role in rule.electorate for role in member.roles)
+        name for name, member in sorted(state.members.items()) if any(role in rule.electorate for role in member.roles)
     ]
     mover = electors[0]
     motion = Submit("motion.peer", None, None, PeerMotion("add", peer.origin, None, entry), None)

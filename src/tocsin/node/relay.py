@@ -21,9 +21,7 @@ class Relay:
         peer = self.destination.state.peers.get(self.source.origin)
         if peer is None or peer.state == "frozen":
             return False
-        step = next(
-            ((index, head) for index, head in self.source.steps if head.size > peer.entry.size), None
-        )
+        step = next(((index, head) for index, head in self.source.steps if head.size > peer.entry.size), None)
         if step is not None:
             self._submit(at, peer.entry.size, step[1], step[0], [])
             return True
