@@ -18,7 +18,7 @@ from tocsin.kernel.acts import (
     Review,
     Submit,
 )
-from tocsin.kernel.digest import message_id, relayed_id
+from tocsin.kernel.digest import relayed_id
 from tocsin.kernel.leaves import (
     Annotated,
     AnyLeaf,
@@ -76,6 +76,8 @@ class Aftermath:
             self._annotated(index, leaf)
         elif isinstance(leaf, FindingLeaf) and leaf.target == record.id:
             self._found_by(index, leaf)
+        elif isinstance(leaf, FindingLeaf) and leaf.id == record.id:
+            self._effect(index, leaf)
         elif isinstance(leaf, Settled) and leaf.target == record.id:
             self._settled(index, leaf)
         elif isinstance(leaf, OrderReceipts) and leaf.order == record.id:
@@ -107,6 +109,25 @@ class Aftermath:
         require(allowed, f"{leaf.by} may not {leaf.note} this record.")
         self._remarks.append((leaf.note, leaf.by, leaf.at))
         case.say(f"Leaf {index}: {leaf.note} by {leaf.by}, {when(leaf.at)}, signed.")
+
+    def _effect(self, index: int, leaf: FindingLeaf) -> None:
+        """The record is itself a review, or a finding that a peer sent, and this leaf is what it did."""
+        terms = self._case.record.terms
+        require(
+            isinstance(terms, Finding | Review)
+            and (leaf.target, leaf.verdict, leaf.evidence_class, leaf.evidence, leaf.act, leaf.envelope)
+            == (
+                terms.target,
+                terms.verdict,
+                terms.evidence_class,
+                terms.evidence,
+                self._case.record.act,
+                self._case.record.envelope,
+            )
+            and leaf.at == self._case.record.at,
+            "What the record found is not what it proposed.",
+        )
+        self._case.say(f"Leaf {index}: by it {short(leaf.target)} is found {leaf.verdict} ({leaf.evidence_class}).")
 
     def _found_by(self, index: int, leaf: FindingLeaf) -> None:
         case, record = self._case, self._case.record
@@ -142,8 +163,7 @@ class Aftermath:
 
     def _own_finding(self, leaf: FindingLeaf, index: int) -> None:
         case = self._case
-        act, signed = case.acts.take(Submit, leaf.by, leaf.act, leaf.envelope)
-        require(message_id(signed.envelope, signed.position) == leaf.id, "A finding's id is not that of its act.")
+        act, signed = case.acts.take(Submit, leaf.by, leaf.act, leaf.envelope, leaf.id)
         terms = act.terms
         wanted = Review if leaf.review else Finding
         require(

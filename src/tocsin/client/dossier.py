@@ -12,6 +12,7 @@ from msgspec import Meta, Raw, Struct
 
 from tocsin.client.policy import Pin, Positive, cosigners, pinned
 from tocsin.kernel.body import Disclosure
+from tocsin.kernel.digest import message_id
 from tocsin.kernel.envelope import Refusal, decode, encode
 from tocsin.kernel.genesis import Genesis
 from tocsin.kernel.leaves import (
@@ -279,7 +280,7 @@ class _Builder:
 
     def _acts_of_record(self, record: FinalLeaf, leaves: Sequence[AnyLeaf], shown: Sequence[int]) -> None:
         if record.source is None:
-            self._act(record.author, record.act, record.envelope)
+            self._act(record.author, record.act, record.envelope, record.id)
         for leaf in leaves:
             if isinstance(leaf, Relayed) and leaf.id == record.id:
                 self._act(leaf.carrier, leaf.act, leaf.envelope)
@@ -297,9 +298,8 @@ class _Builder:
     def _acts_of(self, leaf: AnyLeaf, index: int, record_index: int) -> None:
         if isinstance(leaf, AnnotatedLeaf | Erased):
             self._act(leaf.by, leaf.act, leaf.envelope)
-        elif isinstance(leaf, FindingLeaf) and leaf.by in self._members:
-            key = self._act(leaf.by, leaf.act, leaf.envelope)
-            self._signed_between(key, leaf.by, record_index, index)
+        elif isinstance(leaf, FindingLeaf) and leaf.target == self._message:
+            self._found(leaf, index, record_index)
         elif isinstance(leaf, OrderReceipts):
             for answer in leaf.answers:
                 if answer.act is not None:
@@ -307,6 +307,17 @@ class _Builder:
                     self._signed_between(key, answer.member, record_index, index)
         elif isinstance(leaf, Settled):
             self._peer_of_author(self._leaves[record_index], index)
+
+    def _found(self, leaf: FindingLeaf, index: int, record_index: int) -> None:
+        if leaf.by in self._members:
+            key = self._act(leaf.by, leaf.act, leaf.envelope, leaf.id)
+            self._signed_between(key, leaf.by, record_index, index)
+            return
+        for place in self._source.of_message(leaf.id):
+            told = decode_leaf(self._source.leaf(place), f"Leaf {place} of the log")
+            if isinstance(told, FinalLeaf) and told.id == leaf.id:
+                self._show(place)
+                self._epoch_of(place)
 
     def _peer_of_author(self, record: AnyLeaf, before: int) -> None:
         """Show who represented the sender of a relayed record when it was settled."""
@@ -327,15 +338,22 @@ class _Builder:
                 self._show(place)
                 return
 
-    def _act(self, author: str, act: str | None, envelope: str | None) -> str:
-        """Show an act; return the key that signed it."""
+    def _act(self, author: str, act: str | None, envelope: str | None, message: str | None = None) -> str:
+        """Show an act, the one that made `message` if that is given; return the key that signed it."""
         data = None if act is None else self._source.envelope(author, act, envelope)
         if data is None:
             raise DossierError(f"The envelope with the act {act} of {author} is not at hand.")
         read = decode(data)
-        if isinstance(read, Refusal) or act not in read.act_digests:
+        if isinstance(read, Refusal):
+            raise DossierError(f"The envelope of {author} that should hold the act {act} cannot be read.")
+        places = [
+            place
+            for place, one in enumerate(read.act_digests)
+            if one == act and message in (None, message_id(read.digest, place))
+        ]
+        if not places:
             raise DossierError(f"The envelope of {author} that should hold the act {act} does not.")
-        index = read.act_digests.index(act)
+        index = places[0]
         others = [one for place, one in enumerate(read.act_digests) if place != index]
         self._acts[read.digest, index] = ShownAct(
             Raw(encode(read.header)), read.key, read.signature.hex(), index, Raw(encode(read.acts[index])), others

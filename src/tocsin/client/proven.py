@@ -245,6 +245,11 @@ def _chain(
         # The file also serves older policies; its first roster is then one of the log, checked up to the policy's.
         reached = _first_epoch(dossier)
         current = _roster_leaf(leaves, reached)
+    require(
+        not dossier.handovers or _first_epoch(dossier) <= policy.epoch,
+        f"The dossier starts at epoch {_first_epoch(dossier)}, after the policy's epoch {policy.epoch}; "
+        "ask for one that starts there.",
+    )
     start = reached
     _agree(policy, leaves, reached, current)
     for handover in dossier.handovers:

@@ -9,7 +9,7 @@ from tocsin.client.report import Refused, require, short
 from tocsin.client.signing import verify_signature
 from tocsin.kernel.acts import Act
 from tocsin.kernel.admission import MAX_AHEAD_MS
-from tocsin.kernel.digest import acts_digest, digest
+from tocsin.kernel.digest import acts_digest, digest, message_id
 from tocsin.kernel.envelope import PAYLOAD_TYPE, VERSION, Header, decode_act, encode
 from tocsin.kernel.leaves import RosterLeaf
 
@@ -33,16 +33,21 @@ class Acts:
     def __init__(self, dossier: Dossier) -> None:
         self._acts = [_open(shown, dossier.genesis) for shown in dossier.acts]
         self._used: dict[int, None] = {}
-        places = [(one.envelope, one.index) for one in self._acts]
+        places = [(one.envelope, one.position) for one in self._acts]
         require(places == sorted(set(places)), "The acts are not sorted by envelope, or one stands twice.")
 
     def __len__(self) -> int:
         return len(self._acts)
 
-    def take(self, kind: type[T], author: str, act: str | None, envelope: str | None = None) -> tuple[T, SignedAct]:
-        """The act with this digest by this author, from the envelope of this digest if one is given."""
+    def take(
+        self, kind: type[T], author: str, act: str | None, envelope: str | None = None, message: str | None = None
+    ) -> tuple[T, SignedAct]:
+        """The act with this digest by this author; from the envelope of this digest, and the one whose place there
+        makes the id of `message`, where these are given."""
         for place, one in enumerate(self._acts):
             if one.digest != act or one.header.author != author or envelope not in (None, one.envelope):
+                continue
+            if message not in (None, message_id(one.envelope, one.position)):
                 continue
             require(
                 isinstance(one.act, kind),
