@@ -229,7 +229,7 @@ def thresholds() -> Any:
         "need": [
             {"num": num, "den": den, "strict": strict, "at_least": at_least,
              "need": [quorum.need(num, den, strict, at_least, size) for size in range(13)]}
-            for (num, den, strict), at_least in product(shares, (0, 1, 2, 3))
+            for (num, den, strict), at_least in product(shares, (1, 2, 3))
         ],
         "finality": [
             {"members": n, "tolerated": quorum.tolerated(n), "quorum": quorum.finality(n)} for n in range(1, 101)
