@@ -69,7 +69,6 @@ class Reason(IntEnum):
     INCIDENT_REQUIRED = 329
     INCIDENT_NOT_ALLOWED = 330
     STATUS_MISMATCH = 331
-    DUPLICATE_IN_BLOCK = 332
     UNKNOWN_KIND = 333
     # 34x: ballots, vetoes, withdrawals
     NOT_AN_ELECTOR = 340
@@ -80,10 +79,8 @@ class Reason(IntEnum):
     NOT_ELIGIBLE_TO_VETO = 345
     ALREADY_CONCURRED = 346
     NOT_THE_AUTHOR = 347
-    NOT_ENDORSED = 348
     LEAD_DOES_NOT_VETO = 349
     DATA_FROM_FUTURE = 350
-    SUSPENDED_ELECTOR = 351
     # 36x: annotations
     NOT_ANNOTATABLE = 360
     NOT_AN_ENDORSER = 361
@@ -114,7 +111,6 @@ class Reason(IntEnum):
     UNKNOWN_STAGE = 394
     SECOND_PARENT = 395
     BAD_DUPLICATE = 396
-    ROLES_CLASH = 397
     LEAF_TOO_LARGE = 398
     # 40x: findings
     NOT_A_REPORT = 400
@@ -211,7 +207,6 @@ REGISTRY: dict[Reason, Entry] = {
     Reason.INCIDENT_REQUIRED: _entry("never", "This kind of message must name an incident.", "此类消息必须指明事件。"),
     Reason.INCIDENT_NOT_ALLOWED: _entry("never", "This kind of message does not name an incident; leave it empty.", "此类消息不指明事件；请留空。"),
     Reason.STATUS_MISMATCH: _entry("never", "Exercises and actual incidents never mix; name an incident of the same status.", "演练与实际事件不得混同；请指明同状态的事件。"),
-    Reason.DUPLICATE_IN_BLOCK: _entry("later", "The same thing was done in this block already; look at the result first.", "本区块已做同样的事；请先看结果。"),
     Reason.UNKNOWN_KIND: _entry("never", "The protocol knows no such kind of motion, order, finding or share.", "协议没有此种动议、命令、认定或共享。"),
     Reason.NOT_AN_ELECTOR: _entry("never", "This member is not in the electorate of this message; see its `opened` leaf.", "该成员不在此消息的表决者中；见其 `opened` 叶。"),
     Reason.ALREADY_JUDGED: _entry("never", "This member has judged this message already; a ballot is final.", "该成员已表决此消息；表决不可更改。"),
@@ -221,10 +216,8 @@ REGISTRY: dict[Reason, Entry] = {
     Reason.NOT_ELIGIBLE_TO_VETO: _entry("never", "This member may not veto this message; see the eligible in its `opened` leaf.", "该成员不能否决此消息；见其 `opened` 叶中的名单。"),
     Reason.ALREADY_CONCURRED: _entry("never", "This supervisor has given up its veto on this message already.", "该监督者已放弃对此消息的否决。"),
     Reason.NOT_THE_AUTHOR: _entry("never", "Only the author may do this.", "只有作者可以这样做。"),
-    Reason.NOT_ENDORSED: _entry("changed", "The message is not endorsed yet.", "该消息尚未获得背书。"),
     Reason.LEAD_DOES_NOT_VETO: _entry("changed", "Who leads an incident does not also judge its messages by veto or finding.", "牵头者不得同时以否决或认定来裁判其事件。"),
     Reason.DATA_FROM_FUTURE: _entry("later", "The data cannot reach beyond today; check the day.", "数据不可能超过今天；请检查日期。"),
-    Reason.SUSPENDED_ELECTOR: _entry("never", "The member was suspended when the message opened; it counts in the size but does not judge.", "消息开启时该成员处于暂停；计入基数但不表决。"),
     Reason.NOT_ANNOTATABLE: _entry("never", "Only a message that is open, endorsed or recorded can be annotated.", "只有未决、已背书或已记录的消息可以加注。"),
     Reason.NOT_AN_ENDORSER: _entry("never", "Only who endorsed the message can recant.", "只有背书者可以撤回背书。"),
     Reason.NOT_A_SUPERVISOR: _entry("never", "Only a supervisor can object.", "只有监督者可以提出异议。"),
@@ -252,7 +245,6 @@ REGISTRY: dict[Reason, Entry] = {
     Reason.UNKNOWN_STAGE: _entry("changed", "The charter has no such stage.", "章程没有该阶段。"),
     Reason.SECOND_PARENT: _entry("changed", "A network has at most one parent.", "一个网络最多有一个上级。"),
     Reason.BAD_DUPLICATE: _entry("changed", "The other incident must be live, of the same status, and not this one.", "另一事件须为进行中、状态相同且不是本事件。"),
-    Reason.ROLES_CLASH: _entry("changed", "An auditor holds no role that votes; choose the roles apart.", "审计者不得兼任表决角色；请分开。"),
     Reason.LEAF_TOO_LARGE: _entry("never", "The result would not fit into one leaf of the log.", "结果超出日志一片叶的容量。"),
     Reason.NOT_A_REPORT: _entry("never", "A finding is about a report or a relayed report.", "认定只针对报告或转递的报告。"),
     Reason.NOT_FINAL: _entry("later", "The report is not final yet.", "该报告尚无最终结果。"),
