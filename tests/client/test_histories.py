@@ -86,7 +86,7 @@ def history(seed: int, steps: int) -> tuple[Log, list[str]]:
             log.sign(HELD[genesis.log_key], signing, outcome.at // 1000)
     finals = [
         leaf.id
-        for leaf in log.decoded[: max(log.notes)]
+        for leaf in log.decoded[: max(log.notes, default=0)]
         # The histories' proofs of possession are only said to hold.
         if isinstance(leaf, Final) and not isinstance(leaf.terms, wire.AdmitMotion | wire.RekeyMotion)
     ]

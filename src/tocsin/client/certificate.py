@@ -81,6 +81,10 @@ def open_case(policy: Policy, proven: Proven, acts: Acts, message: str, lines: l
     )
     index, record = finals[0]
     proven.use(index)
+    require(
+        record.subject is None or record.status == record.subject.status,
+        "The record has another status than its subject, an exercise must stay one.",
+    )
     place = proven.place(index, record.at)
     name = type(record).__name__.lower()
     case = Case(policy, proven, acts, lines, index, record, place, _charter(proven, record, index))

@@ -23,8 +23,9 @@ from tocsin.kernel.genesis import (
     founding_statement,
     rotation_statement,
 )
-from tocsin.kernel.reasons import sentence
+from tocsin.kernel.reasons import Reason, sentence
 from tocsin.kernel.statements import cosigner_name
+from tocsin.kernel.words import MAX_ACTS
 from tocsin.tlog import Checkpoint, Cosigner, VerifierKey, checkpoint, cosignature, note
 from tocsin.tlog.note import ED25519, Signature
 
@@ -97,6 +98,8 @@ def sign_acts(signer: Signer, genesis: str, author: str, valid_until: int, acts:
     Raises SigningError with the sentence of the refusal that the envelope would meet anywhere: size, number of
     acts, values that no schema allows.
     """
+    if not 1 <= len(acts) <= MAX_ACTS:
+        raise SigningError(sentence(Reason.WRONG_COUNT))
     draft = unsigned(genesis, author, valid_until, acts)
     data = draft.seal(signer.public_key, signer.sign(draft.signed))
     read = decode(data)
