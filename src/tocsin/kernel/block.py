@@ -323,6 +323,8 @@ def _act(
                 last.append((author, act))
             return reason
         case Leave():
+            if any(who == author and isinstance(one, Leave) for who, one in last):
+                return Reason.DUPLICATE_IN_BLOCK
             last.append((author, act))
             return Reason.ACCEPTED
         case Evidence():

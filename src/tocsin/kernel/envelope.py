@@ -119,7 +119,7 @@ def decode(data: bytes) -> Envelope | Refusal:
         wrapper = _decode_wrapper(data)
     except msgspec.ValidationError as error:
         return Refusal(Reason.WRONG_SHAPE, str(error))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return _unreadable(data, error)
     except RecursionError:
         return Refusal(Reason.TOO_DEEP)
@@ -135,7 +135,7 @@ def decode(data: bytes) -> Envelope | Refusal:
         header = _decode_header(payload)
     except msgspec.ValidationError as error:
         return Refusal(Reason.WRONG_SHAPE, f"payload: {error}")
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Refusal(Reason.NOT_JSON, f"payload: {error}")
     if encode(header) != payload:
         return Refusal(Reason.NOT_CANONICAL, "payload")
@@ -153,6 +153,8 @@ def decode(data: bytes) -> Envelope | Refusal:
             act: Act = decode_act(data_of_act)
         except msgspec.ValidationError as error:
             return Refusal(Reason.WRONG_SHAPE, f"act {index}: {error}")
+        except UnicodeDecodeError as error:
+            return Refusal(Reason.NOT_UTF8, f"act {index}: byte {error.start}")
         except (msgspec.DecodeError, RecursionError) as error:
             return Refusal(Reason.NOT_JSON, f"act {index}: {error}")
         if encode(act) != data_of_act:

@@ -69,6 +69,7 @@ class Reason(IntEnum):
     INCIDENT_REQUIRED = 329
     INCIDENT_NOT_ALLOWED = 330
     STATUS_MISMATCH = 331
+    DUPLICATE_IN_BLOCK = 332
     UNKNOWN_KIND = 333
     # 34x: ballots, vetoes, withdrawals
     NOT_AN_ELECTOR = 340
@@ -207,6 +208,7 @@ REGISTRY: dict[Reason, Entry] = {
     Reason.INCIDENT_REQUIRED: _entry("never", "This kind of message must name an incident.", "此类消息必须指明事件。"),
     Reason.INCIDENT_NOT_ALLOWED: _entry("never", "This kind of message does not name an incident; leave it empty.", "此类消息不指明事件；请留空。"),
     Reason.STATUS_MISMATCH: _entry("never", "Exercises and actual incidents never mix; name an incident of the same status.", "演练与实际事件不得混同；请指明同状态的事件。"),
+    Reason.DUPLICATE_IN_BLOCK: _entry("later", "The same thing was done in this block already; look at the result first.", "本区块已做同样的事；请先看结果。"),
     Reason.UNKNOWN_KIND: _entry("never", "The protocol knows no such kind of motion, order, finding or share.", "协议没有此种动议、命令、认定或共享。"),
     Reason.NOT_AN_ELECTOR: _entry("never", "This member is not in the electorate of this message; see its `opened` leaf.", "该成员不在此消息的表决者中；见其 `opened` 叶。"),
     Reason.ALREADY_JUDGED: _entry("never", "This member has judged this message already; a ballot is final.", "该成员已表决此消息；表决不可更改。"),

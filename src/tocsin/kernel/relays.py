@@ -98,7 +98,7 @@ def reads(draft: Draft, act: RelayAct) -> list[str]:
 def _read_leaf(one: RelayedLeaf) -> AnyLeaf | None:
     try:
         leaf: AnyLeaf = decode_leaf(one.leaf.encode())
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return leaf
 
