@@ -33,7 +33,7 @@ def signer(origin: str, member: str, role: str) -> SeedSigner:
 
 
 @cache
-def roomy_charter(voters: int = VOTERS, *, vote_only: bool = False) -> Charter:
+def roomy_charter(voters: int = VOTERS, *, vote_only: bool = False, envelopes: int = 10**9) -> Charter:
     """`pilot` with limits that no test reaches. `vote_only`: reports are recorded at the threshold, no veto."""
     charter, _ = charters.for_network("pilot", voters, 1, window_s=7 * 86_400, kinds={})
     rules = list(charter.rules)
@@ -48,7 +48,7 @@ def roomy_charter(voters: int = VOTERS, *, vote_only: bool = False) -> Charter:
         charter,
         rules=rules,
         schemes=[],
-        limits=replace(charter.limits, envelopes=10**9, reports_week=10**9, open_messages=10**9),
+        limits=replace(charter.limits, envelopes=envelopes, reports_week=10**9, open_messages=10**9),
         tokens=replace(charter.tokens, bucket=10**9),
     )
 
@@ -57,7 +57,12 @@ class World:
     """One network's genesis, its keys, and shorthands for its members' acts."""
 
     def __init__(
-        self, origin: str = "health.example/tw/tainan", voters: int = VOTERS, *, vote_only: bool = True
+        self,
+        origin: str = "health.example/tw/tainan",
+        voters: int = VOTERS,
+        *,
+        vote_only: bool = True,
+        envelopes: int = 10**9,
     ) -> None:
         self.origin = origin
         self.members = member_names(voters)
@@ -66,7 +71,7 @@ class World:
             keys = [signer(origin, name, role).public_key for role in ("root", "act", "finality")]
             roles = ["relay", "supervisor"] if name == BUREAU else ["reporter", "voter"]
             founders.append(Founder(name, f"agency:{name}", roles, Keys(*keys, None, "self")))
-        charter = roomy_charter(voters, vote_only=vote_only)
+        charter = roomy_charter(voters, vote_only=vote_only, envelopes=envelopes)
         self.genesis = Genesis(1, origin, CREATED, charter, signer(origin, "", "log").public_key, founders)
         self.identity = self.genesis.digest
         self.genesis_bytes = encode(self.genesis)

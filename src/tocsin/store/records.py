@@ -202,18 +202,19 @@ class Records:
                     yield _stored(block)
 
     def find_acts(
-        self, digests: Collection[str], since: int, until: int, about: str | None = None
-    ) -> dict[str, ActPlace]:
-        """The acts with these digests in blocks with `since` <= T <= `until` (ms), with their envelopes.
+        self, wanted: Collection[tuple[str, str]], since: int, until: int, about: str | None = None
+    ) -> dict[tuple[str, str], ActPlace]:
+        """The acts with these (author, act digest) in blocks with `since` <= T <= `until` (ms), with their envelopes.
 
-        There is no index of acts: rows and leaves say when each was taken, so only those blocks are read. `about`: a
-        text that the envelopes must contain, such as the message id in a ballot; it spares decoding the others.
+        Two members who say the same have the same act digest, so the author is part of the name. There is no index
+        of acts: rows and leaves say when each was taken, and only those blocks are read. `about`: a text that the
+        envelopes must contain, such as the message id in a ballot; it spares decoding the others.
         """
-        wanted = set(digests)
-        found: dict[str, ActPlace] = {}
+        left = set(wanted)
+        found: dict[tuple[str, str], ActPlace] = {}
         needle = None if about is None else about.encode()
         for block in self.blocks(self._height_at(since)):
-            if block.at > until or len(found) == len(wanted):
+            if block.at > until or not left:
                 break
             if block.at < since:
                 continue
@@ -227,8 +228,10 @@ class Records:
                         f"({envelope.reason.name}). Run `tocsin fsck`."
                     )
                 for index, digest in enumerate(envelope.act_digests):
-                    if digest in wanted:
-                        found.setdefault(digest, ActPlace(block.height, position, index, envelope))
+                    name = (envelope.header.author, digest)
+                    if name in left:
+                        left.remove(name)
+                        found[name] = ActPlace(block.height, position, index, envelope)
         return found
 
     # Search over the journal: heights, times and leaf numbers all grow together.
