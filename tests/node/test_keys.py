@@ -56,7 +56,7 @@ def test_an_encrypted_file_shows_no_secret_and_no_name(path: Path) -> None:
     for key in keystore().entries():
         assert key.seed.encode() not in data
         assert bytes.fromhex(key.seed) not in data
-        assert b"m1" not in data
+        assert NETWORK.encode() not in data
 
 
 def test_a_plain_file_says_so_at_every_opening(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
