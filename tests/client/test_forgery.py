@@ -5,17 +5,18 @@ verifier a whole, canonical dossier of it.
 """
 
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
-from tests.client.test_dossier import finding, history_of_epochs, incident_of, motion, with_auditors
+from tests.client.test_dossier import finding, history_of_epochs, incident_of, motion, rotated, with_auditors
 from tests.client.world import HOUR, PEOPLE, Log, World, judge, report, signer
 from tocsin import charters
-from tocsin.client.dossier import Dossier, ShownAct, ShownLeaf, build_dossier, encode_dossier
-from tocsin.client.policy import Policy
+from tocsin.client.dossier import Dossier, Handover, ShownAct, ShownLeaf, build_dossier, encode_dossier
+from tocsin.client.policy import Pin, Policy, policy_of_roster
 from tocsin.client.report import Report
 from tocsin.client.signing import SeedSigner, cosign_checkpoint, sign_acts, sign_checkpoint
 from tocsin.client.verify import verify
@@ -177,7 +178,7 @@ def forged(world: World, changes: dict[int, Any]) -> Log:
     return log
 
 
-def checked(world: World, message: str, changes: dict[int, Any]) -> Report:
+def checked(world: World, message: str, changes: dict[int, Any], policy: Policy | None = None) -> Report:
     """The verifier's word on the true dossier, its leaves taken from the forged log."""
     log = forged(world, changes)
     honest = build_dossier(world, message)
@@ -187,7 +188,9 @@ def checked(world: World, message: str, changes: dict[int, Any]) -> Report:
         )
         for leaf in honest.leaves
     ]
-    return verify(encode_dossier(replace(honest, checkpoint=log.checkpoint().decode(), leaves=shown)), world.policy())
+    return verify(
+        encode_dossier(replace(honest, checkpoint=log.checkpoint().decode(), leaves=shown)), policy or world.policy()
+    )
 
 
 Change = Callable[[Any], dict[str, Any]]
@@ -408,6 +411,43 @@ def test_signatures_and_digests_of_acts_are_recomputed(worlds: dict[str, tuple[W
         assert sentence in result.lines[-1].text, result.lines[-1].text
 
 
+def test_what_a_member_signed_out_of_form_does_not_count(worlds: dict[str, tuple[World, str]]) -> None:
+    world, message = worlds["silent"]
+    key = world.acting["beimen"]
+    true = shown(sign_acts(key, world.genesis.digest, "beimen", world.at + 60_000, [judge(message)]))
+    kind = b"application/vnd.tocsin.acts+json"
+    for payload in (
+        bytes(true.header).replace(b'"v":1,', b'"v": 1,'),
+        bytes(true.header).replace(b'"v":1,', b'"v":1,"v":1,'),
+        bytes(true.header).replace(b'"acts":1', b'"acts":1.0'),
+    ):
+        signed = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+        act = replace(true, header=Raw(payload), signature=key.sign(signed).hex())
+        result = with_acts(
+            world, message, lambda acts, act=act: [act if by_author(one, "beimen") else one for one in acts]
+        )  # type: ignore[misc]
+        assert not result.ok
+        assert "is not canonical" in result.lines[-1].text or "cannot be read" in result.lines[-1].text
+
+
+def test_concurrences_and_receipts_are_signed_with_keys_of_their_time(worlds: dict[str, tuple[World, str]]) -> None:
+    for name, author, acts in (
+        ("supervised", "health", [Concur(worlds["supervised"][1])]),
+        ("vetoed", "health", [VetoAct(worlds["vetoed"][1], worlds["vetoed"][0].decoded[-2].code, None)]),  # type: ignore[union-attr]
+        ("ordered", "beimen", [Acknowledge(worlds["ordered"][1], "done", None)]),
+    ):
+        world, message = worlds[name]
+        for key, until, sentence in (
+            (world.acting[author], 60_000, ""),
+            (world.acting["danei"], 60_000, f"An act of {author} is not signed with its act key of the time."),
+            (world.acting[author], 2 * HOUR, "was not valid when it counted"),
+        ):
+            data = sign_acts(key, world.genesis.digest, author, world.at + until, acts)
+            result = with_acts(world, message, swapped(author, data))
+            assert result.ok == (not sentence), result.lines[-1].text
+            assert sentence in result.lines[-1].text
+
+
 def test_acts_that_have_no_part_are_refused(worlds: dict[str, tuple[World, str]]) -> None:
     world, message = worlds["silent"]
     data = sign_acts(
@@ -528,3 +568,129 @@ def test_a_forged_handover_is_found_out() -> None:
         result = verify(encode_dossier(changed), world.policy())
         assert not result.ok
         assert sentence in result.lines[-1].text, result.lines[-1].text
+
+
+def test_retired_keys_cannot_write_another_past() -> None:
+    """The keys of epoch 1, stolen, sign another history; who pins a later roster does not believe it."""
+    true, _ = history_of_epochs()
+    rosters = [leaf for leaf in true.decoded if isinstance(leaf, RosterLeaf)]
+    false = World()
+    message = false.recorded()
+    for member in ("annan", "beimen", "cigu"):
+        rotated(false, member, "finality", "stolen")
+    false.block(("annan", Annotate(message, "update", None)))
+    data = false.dossier(message)
+    assert verify(data, false.policy()).ok
+    for roster in rosters[1:]:
+        result = verify(data, policy_of_roster(true.genesis, roster))
+        assert not result.ok
+        assert "is not the one trusted or handed over to" in result.lines[-1].text
+    pin = Pin(true.roster(2) + 2, true.root(true.roster(2) + 2).hex())
+    pinned_result = verify(false.dossier(message, pins=[pin]), true.policy(pin))
+    assert "does not extend the one of" in pinned_result.lines[-1].text
+
+
+def test_an_old_epoch_hands_over_at_one_size_only() -> None:
+    """A later checkpoint under the old keys cannot vouch for the roster that took over from them."""
+    world = World()
+    message = world.recorded()
+    old = dict(world.finality)
+    rotated(world, "annan", "finality")
+    world.block(("annan", Annotate(message, "update", None)))
+    dossier = build_dossier(world, message)
+    assert verify(encode_dossier(dossier), world.policy()).ok
+    (handover,), size = dossier.handovers, len(world.leaves)
+    newest = world.notes[size]
+    world.sign(world.log, old, world.at // 1000)
+    late = world.notes[size].decode()
+    world.notes[size] = newest
+    proof = [one.hex() for one in world.inclusion(handover.index, size)]
+    changed = replace(dossier, handovers=[replace(handover, checkpoint=late, proof=proof)], extends=[])
+    result = verify(encode_dossier(changed), world.policy())
+    assert "is not proven by the last checkpoint under that epoch" in result.lines[-1].text
+
+
+def test_leaves_and_proofs_must_fit_the_checkpoint(worlds: dict[str, tuple[World, str]]) -> None:
+    world, message = worlds["silent"]
+    dossier = build_dossier(world, message)
+    first, second = dossier.leaves[:2]
+
+    def leaves(*changed: ShownLeaf) -> Report:
+        return verify(encode_dossier(replace(dossier, leaves=[*changed, *dossier.leaves[2:]])), world.policy())
+
+    cases = [
+        (leaves(replace(first, proof=second.proof), second), "Leaf 0 is not in the checkpoint's log"),
+        (leaves(first, replace(second, leaf=first.leaf)), "Leaf 1 is not in the checkpoint's log"),
+        (leaves(first, replace(second, proof=[])), "Leaf 1 is not in the checkpoint's log"),
+        (leaves(first, replace(second, index=10**9)), "not sorted by index"),
+        (leaves(second, first), "not sorted by index"),
+        (leaves(first), "lacks the charter"),
+    ]
+    for result, sentence in cases:
+        assert not result.ok
+        assert sentence in result.lines[-1].text, result.lines[-1].text
+
+
+def test_epochs_of_a_log_only_grow() -> None:
+    world, made = history_of_epochs()
+    last = world.decoded[world.roster(4)]
+    assert isinstance(last, RosterLeaf)
+    place = world.roster(3)
+    log = forged(world, {place: replace(world.decoded[place], epoch=1)})
+    dossier = build_dossier(world, made[0], epoch=4)
+    shown = [
+        ShownLeaf(index, Raw(log.leaves[index]), [one.hex() for one in log.inclusion(index, len(log.leaves))])
+        for index in sorted({place, *(leaf.index for leaf in dossier.leaves)})
+    ]
+    changed = replace(dossier, checkpoint=log.checkpoint().decode(), leaves=shown)
+    result = verify(encode_dossier(changed), policy_of_roster(world.genesis, last))
+    assert "The roster of epoch 1 is out of order." in result.lines[-1].text
+
+
+@pytest.mark.parametrize("gone", [True, False])
+@pytest.mark.parametrize(("name", "sentence"), [("annan", "annan signed an act"), ("beimen", "beimen signed an act")])
+def test_who_was_no_active_member_signed_nothing(
+    name: str, sentence: str, gone: bool, worlds: dict[str, tuple[World, str]]
+) -> None:
+    """A roster without the member, or with it suspended, and a policy that trusts that very roster."""
+    world, message = worlds["moved"]
+    place = world.roster(1)
+    leaf = world.decoded[place]
+    assert isinstance(leaf, RosterLeaf)
+    members = [replace(one, status="suspended") if one.id == name else one for one in leaf.members]
+    roster = replace(leaf, members=[one for one in members if not gone or one.id != name])
+    final, opened = place_of(world, Final, message), place_of(world, Opened, message)
+    electors = [one for one in PEOPLE if one != name]
+    changes = {
+        index: replace(world.decoded[index], electorate=electors, size=len(electors)) for index in (final, opened)
+    }
+    world.finality, held = {one: world.finality[one] for one in electors}, world.finality
+    try:
+        result = checked(world, message, changes | {place: roster}, policy_of_roster(world.genesis, roster))
+    finally:
+        world.finality = held
+    assert not result.ok
+    wanted = sentence if name == "annan" else "judged without being an elector"
+    assert wanted in result.lines[-1].text, result.lines[-1].text
+
+
+def test_a_hostile_file_takes_no_time() -> None:
+    """As many rosters and handovers as fit in, in a log of the attacker's own, refused in a moment."""
+    world = World()
+    dossier = build_dossier(world, world.recorded())
+    log = Log(world.genesis)
+    many = [RosterLeaf(epoch, 0, []) for epoch in range(1, 4096)]
+    log.decoded = [world.decoded[0], *many, world.decoded[-1]]
+    log.leaves = [encode(leaf) for leaf in log.decoded]
+    log.hashes = [merkle.leaf_hash(leaf) for leaf in log.leaves]
+    log.sign(SeedSigner.generate(), {}, 0)
+    shown = [
+        ShownLeaf(index, Raw(leaf), [one.hex() for one in log.inclusion(index, len(log.leaves))])
+        for index, leaf in enumerate(log.leaves[:3000])
+    ]
+    handover = Handover(log.checkpoint().decode(), 1, Raw(log.leaves[1]), [])
+    hostile = replace(dossier, checkpoint=log.checkpoint().decode(), leaves=shown, handovers=[handover] * 1024)
+    data = encode_dossier(hostile)
+    started = monotonic()
+    assert not verify(data, world.policy()).ok
+    assert monotonic() - started < 5

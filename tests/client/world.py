@@ -85,6 +85,7 @@ class Log:
         self.leaves: list[bytes] = []
         self.decoded: list[AnyLeaf] = []
         self.hashes: list[bytes] = []
+        self._nodes: dict[tuple[int, int], bytes] = {}
         self.notes: dict[int, bytes] = {}
         self.journal: list[tuple[Envelope, list[int]]] = []
 
@@ -114,7 +115,12 @@ class Log:
         return self.leaves[index]
 
     def _read(self, height: int, index: int) -> bytes:
-        return merkle.subtree_hash(self.hashes[index << height : (index + 1) << height])
+        if height == 0:
+            return self.hashes[index]
+        if (height, index) not in self._nodes:
+            left, right = (self._read(height - 1, 2 * index + side) for side in (0, 1))
+            self._nodes[height, index] = merkle.node_hash(left, right)
+        return self._nodes[height, index]
 
     def inclusion(self, index: int, size: int) -> Sequence[bytes]:
         return merkle.inclusion_proof(index, size, self._read)

@@ -87,12 +87,19 @@ class Proven:
 def rosters(leaves: dict[int, AnyLeaf]) -> dict[int, int]:
     """Epoch -> index of its roster leaf; refuses two of one epoch, or epochs out of order."""
     found: dict[int, int] = {}
+    last = 0
     for index in sorted(leaves):
         leaf = leaves[index]
         if isinstance(leaf, RosterLeaf):
-            require(all(leaf.epoch > epoch for epoch in found), f"The roster of epoch {leaf.epoch} is out of order.")
+            require(leaf.epoch > last, f"The roster of epoch {leaf.epoch} is out of order.")
             found[leaf.epoch] = index
+            last = leaf.epoch
     return found
+
+
+def _roster_leaves(leaves: dict[int, AnyLeaf], shown: dict[int, int]) -> list[tuple[int, RosterLeaf]]:
+    found = [(epoch, leaves[index]) for epoch, index in shown.items()]
+    return [(epoch, leaf) for epoch, leaf in found if isinstance(leaf, RosterLeaf)]
 
 
 def prove(dossier: Dossier, policy: Policy, lines: list[Line]) -> Proven:
@@ -119,7 +126,8 @@ def prove(dossier: Dossier, policy: Policy, lines: list[Line]) -> Proven:
         raise _missing(f"the roster of epoch {last.epoch}, current at the checkpoint")
     epoch = signing_epoch(head.size, last.epoch, shown[last.epoch])
     roots = _extensions(dossier, head, policy, lines)
-    roster, start = _chain(dossier, policy, leaves, epoch, roots, lines)
+    members = {one: pinned(leaf.members) for one, leaf in _roster_leaves(leaves, shown)}
+    roster, start = _chain(dossier, policy, members, epoch, roots, lines)
     final = check_final(dossier.checkpoint, policy, roster)
     proven = Proven(leaves, final, last)
     for index in (0, head.size - 1, shown[last.epoch]):
@@ -138,11 +146,12 @@ def check_final(text: str, policy: Policy, roster: list[PinnedMember]) -> Final:
     parsed = note.parse(text.encode())
     signing = cosigners(policy.origin, roster)
     order: list[VerifierKey] = [policy.log, *(one.vkey for one in signing)]
+    place_of = {(key.name, key.key_id): place for place, key in enumerate(order)}
     places = []
     for signature in parsed.signatures:
-        found = [i for i, key in enumerate(order) if (key.name, key.key_id) == (signature.name, signature.key_id)]
-        require(bool(found), f"The checkpoint bears a line of {signature.name}, which is no key that counts here.")
-        places.append(found[0])
+        place = place_of.get((signature.name, signature.key_id), -1)
+        require(place >= 0, f"The checkpoint bears a line of {signature.name}, which is no key that counts here.")
+        places.append(place)
     require(places[:1] == [0], "The checkpoint does not begin with the signature of the log that the policy trusts.")
     require(places == sorted(set(places)), "The lines of the checkpoint are not sorted by name, or one stands twice.")
     try:
@@ -201,8 +210,7 @@ def _extensions(dossier: Dossier, head: Checkpoint, policy: Policy, lines: list[
     for one in dossier.extends:
         proof = [bytes.fromhex(value) for value in one.proof]
         require(
-            one.size < head.size
-            and merkle.verify_consistency(one.size, head.size, bytes.fromhex(one.root), head.root, proof),
+            merkle.verify_consistency(one.size, head.size, bytes.fromhex(one.root), head.root, proof),
             f"The log of {head.size} leaves does not extend the one of {one.size} leaves that the file names.",
         )
         roots[one.size] = one.root
@@ -228,38 +236,40 @@ def _extensions(dossier: Dossier, head: Checkpoint, policy: Policy, lines: list[
 def _chain(
     dossier: Dossier,
     policy: Policy,
-    leaves: dict[int, AnyLeaf],
+    shown: dict[int, list[PinnedMember]],
     epoch: int,
     roots: dict[int, str],
     lines: list[Line],
 ) -> tuple[list[PinnedMember], int]:
-    """From the policy's roster, over the handovers, to the roster that signs the checkpoint; and the epoch at which
-    this began. Rosters shown of all epochs from there on were compared with what was handed over to."""
+    """From the policy's roster, over the handovers, to the roster that signs the checkpoint of `epoch`; and the epoch
+    at which this began. The rosters `shown` of all epochs from there on are compared with what was handed over to."""
     require(
         policy.epoch <= epoch,
         f"The policy is of epoch {policy.epoch}, newer than the dossier's checkpoint of epoch {epoch}; "
         "ask for a newer dossier.",
     )
-    current, reached = policy.roster, policy.epoch
-    if dossier.handovers and _first_epoch(dossier) < policy.epoch:
-        # The file also serves older policies; its first roster is then one of the log, checked up to the policy's.
-        reached = _first_epoch(dossier)
-        current = _roster_leaf(leaves, reached)
-    require(
-        not dossier.handovers or _first_epoch(dossier) <= policy.epoch,
-        f"The dossier starts at epoch {_first_epoch(dossier)}, after the policy's epoch {policy.epoch}; "
-        "ask for one that starts there.",
-    )
-    start = reached
-    _agree(policy, leaves, reached, current)
-    for handover in dossier.handovers:
-        following = _hand_over(handover, policy, current, reached, roots)
-        reached += 1
-        current = pinned(following.members)
-        _agree(policy, leaves, reached, current)
-        lines.append(
-            Line(True, f"Epoch {reached - 1} handed over to epoch {reached}, with {count(len(current), 'member')}.")
+    start, current = policy.epoch, policy.roster
+    if dossier.handovers:
+        start = _first_epoch(dossier)
+        require(
+            start <= policy.epoch,
+            f"The dossier starts at epoch {start}, after the policy's epoch {policy.epoch}; "
+            "ask for one that starts there.",
         )
+    if start < policy.epoch:
+        # The file also serves older policies. Where it starts is its own word, and is believed only if the chain
+        # arrives at the policy's roster.
+        if start not in shown:
+            raise _missing(f"the roster of epoch {start}")
+        current = shown[start]
+    _agree(policy, shown, start, current)
+    reached = start
+    for handover in dossier.handovers:
+        current = pinned(_hand_over(handover, policy, current, reached, roots).members)
+        reached += 1
+        _agree(policy, shown, reached, current)
+        members = count(len(current), "member")
+        lines.append(Line(True, f"Epoch {reached - 1} handed over to epoch {reached}, with {members}."))
     require(
         reached == epoch,
         f"The dossier does not lead from the policy's epoch {policy.epoch} to epoch {epoch}, whose members signed.",
@@ -267,18 +277,11 @@ def _chain(
     return current, start
 
 
-def _agree(policy: Policy, leaves: dict[int, AnyLeaf], epoch: int, current: list[PinnedMember]) -> None:
-    differs = f"The roster of epoch {epoch} in the log is not the one trusted or handed over to."
-    require(epoch != policy.epoch or current == policy.roster, differs)
-    require(epoch not in rosters(leaves) or current == _roster_leaf(leaves, epoch), differs)
-
-
-def _roster_leaf(leaves: dict[int, AnyLeaf], epoch: int) -> list[PinnedMember]:
-    index = rosters(leaves).get(epoch)
-    leaf = None if index is None else leaves[index]
-    if not isinstance(leaf, RosterLeaf):
-        raise _missing(f"the roster of epoch {epoch}")
-    return pinned(leaf.members)
+def _agree(policy: Policy, shown: dict[int, list[PinnedMember]], epoch: int, current: list[PinnedMember]) -> None:
+    require(
+        current == shown.get(epoch, current) and (epoch != policy.epoch or current == policy.roster),
+        f"The roster of epoch {epoch} in the log is not the one trusted or handed over to.",
+    )
 
 
 def _first_epoch(dossier: Dossier) -> int:
