@@ -1,203 +1,248 @@
-"""The figures of a replay's page, as inline SVG: named, printable, without a library or a script."""
+"""The figures of a replay's page, as inline SVG."""
 
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tocsin.lab.days import iso
-from tocsin.lab.drive import DAY_MS
+from tocsin.lab import svg
+from tocsin.lab.days import WEEK, iso
+from tocsin.lab.drive import day_at
 from tocsin.lab.replay import Replay
-from tocsin.lab.scoring import Tally
+from tocsin.lab.svg import ROW, Label, Scale
 from tocsin.lab.truth import Wave
 
-WIDTH = 920
-LEFT, RIGHT = 52, 16
-INK, FAINT, LINE = "#1c2733", "#9aa7b4", "#d6dde3"
-CASES, ONSET = "#c2410c", "#64748b"
-MARK = {"signal": "#0369a1", "record": "#15803d", "national": "#166534", "lapsed": "#9aa7b4", "official": "#7c2d12"}
+__all__ = ["nation", "outbreak", "townships"]
+
+Counts = NDArray[np.int64]
+
+WIDTH = 960
+LEFT, RIGHT = 46, 14
+BEFORE = 21
+"""Days drawn before day 0."""
+EARLY = 21
+"""Days drawn after the last mark in the panel of the beginning."""
+MOST_FAILED = 6
+"""Labelled reports that came to nothing."""
+MOST_TOWNS = 45
 
 
-def outbreak(replay: Replay, wave: Wave, months_before: int = 1) -> str:
-    """Figure 1: cases by known day, onset faint, and what was known to whom when."""
-    first, last = wave.first - 30 * months_before, min(wave.last + 14, replay.archive.last_day)
-    days = np.arange(first, last + 1)
-    members = list(replay.archive.members_of(wave.network))
-    known = np.zeros(len(days), dtype=np.int64)
-    for place, day in enumerate(days):
-        if replay.knowledge.first_morning <= day + 1 <= replay.knowledge.last_morning:
-            known[place] = replay.knowledge.daily[members, replay.knowledge.column(int(day) + 1)].sum()
-    onset = np.zeros(len(days), dtype=np.int64)
-    entries = replay.archive.entries
-    rows = wave.rows
-    inside = (entries.onset[rows] >= first) & (entries.onset[rows] <= last)
-    np.add.at(onset, entries.onset[rows][inside] - first, entries.count[rows][inside])
-    height, top, base = 330, 118, 300
+def outbreak(replay: Replay, wave: Wave) -> str:
+    """Figure 1: cases by the day they became known, onset as a faint line, and what was known to whom when; the whole
+    wave, and its beginning enlarged."""
+    marks = _marks(replay, wave)
+    first = wave.first - BEFORE
+    last = min(wave.last + 14, replay.archive.last_day)
+    ours = [day for day, _, style in marks if style in ("signal", "failed", "record", "national")]
+    early = min(last, max([*ours, wave.first]) + EARLY)
+    name = replay.archive.networks[wave.network].name
+    upper = _panel(replay, wave, first, last, marks, f"{name}: the whole wave")
+    lower = _panel(replay, wave, first, early, marks, f"{name}: its first {early - wave.first} days, enlarged")
+    return upper + lower
+
+
+def _panel(replay: Replay, wave: Wave, first: int, last: int, marks: Sequence[tuple[int, str, str]], title: str) -> str:
+    known, onset = _known(replay, wave.network, first, last), _onsets(replay, wave, first, last)
+    across = Scale(first, last + 1, LEFT, WIDTH - RIGHT)
+    labels = [
+        Label(across(day + 0.5), f"{iso(day)} {words}", style) for day, words, style in marks if first <= day <= last
+    ]
+    placed = svg.place_labels(labels, WIDTH - 4)
+    top = 12 + ROW * (1 + max((row for _, row, _ in placed), default=0))
+    base = top + 190
     peak = max(1, int(known.max()), int(onset.max()))
-    parts = [_open(height, f"Cases in {replay.archive.networks[wave.network].name} and when the networks knew")]
-    parts += _months(first, last, base, top)
-    parts += [_text(LEFT - 6, base, "0", "end"), _text(LEFT - 6, top + 8, str(peak), "end")]
-    parts.append(_line_of(onset, first, last, base, top, peak, ONSET, 1))
-    parts.append(_bars(known, first, last, base, top, peak))
-    for row, (day, label, colour) in enumerate(sorted(_marks(replay, wave))):
-        if not first <= day <= last:
-            continue
-        x = _x(day, first, last)
-        y = 14 + 14 * (row % 7)
-        anchor = "end" if x > WIDTH * 0.72 else "start"
-        shift = -4 if anchor == "end" else 4
-        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y - 8}" y2="{base}" stroke="{colour}" stroke-width="1.3"/>')
-        parts.append(_text(x + shift, y, f"{iso(day)}  {label}", anchor, colour))
-    parts.append("</svg>")
+    up = Scale(0, peak, base, top)
+    parts = [
+        svg.figure(WIDTH, base + 38, title, f"Local cases a day by the day they became known, at most {peak}."),
+        *_months(across, first, last, base, top),
+        *_counts(up, peak),
+        svg.polyline([(across(first + i + 0.5), up(int(v))) for i, v in enumerate(onset)], "onset"),
+    ]
+    wide = max(0.9, across(1) - across(0) - 0.4)
+    parts += [
+        svg.rect(across(first + i), up(int(v)), wide, base - up(int(v)), "case", title=f"{iso(first + i)}: {int(v)}")
+        for i, v in enumerate(known)
+        if v
+    ]
+    for label, row, anchor in placed:
+        y = 10 + ROW * row
+        parts.append(svg.line(label.x, y + 3, label.x, base, f"mark {label.style}"))
+        shift = 4 if anchor == "start" else -4
+        parts.append(svg.text(label.x + shift, y + 8, label.text, f"t t-{label.style}", anchor))
+    parts.append(svg.text(LEFT, base + 34, title, "t t-strong"))
+    parts.append(svg.text(WIDTH - RIGHT, base + 34, "bars: known that day; line: fell ill that day", "t", "end"))
+    parts.append(svg.close())
     return "".join(parts)
 
 
 def _marks(replay: Replay, wave: Wave) -> list[tuple[int, str, str]]:
     run = replay.main
+    signal, home = run.signal(wave.network, wave.first), run.recorded(wave.network, wave.first)
+    nation = run.national(wave.network, wave.first)
     marks: list[tuple[int, str, str]] = []
-    signal = replay.first_signal(run, wave.network, wave.first)
-    record = replay.recorded(run, wave.network, wave.first)
-    national = replay.national(run, wave.network, wave.first)
     if signal is not None:
-        marks.append((signal.opened // DAY_MS, "first signal", MARK["signal"]))
-    if record is not None and record.final is not None:
-        marks.append((record.final // DAY_MS, "county record", MARK["record"]))
-    if national is not None and national.national_at is not None:
-        marks.append((national.national_at // DAY_MS, "national record", MARK["national"]))
-    marks += [(one.day, one.label, MARK["official"]) for one in replay.references(wave)]
-    return marks
+        marks.append((day_at(signal.opened), "first signal", "signal"))
+    until = wave.last if home is None or home.final is None else day_at(home.final)
+    failed = run.failed(wave.network, wave.first, until)
+    marks += [
+        (day_at(one.final), f"report {one.state}", "failed") for one in failed[:MOST_FAILED] if one.final is not None
+    ]
+    if home is not None and home.final is not None:
+        marks.append((day_at(home.final), "county record", "record"))
+    if nation is not None and nation.national_at is not None:
+        marks.append((day_at(nation.national_at), "national record", "national"))
+    return marks + [(one.day, one.label, "official") for one in replay.references(wave)]
 
 
-def frontier(replay: Replay) -> str:
-    """Figure 2: false records a year against delay; the frozen rule ringed."""
-    height, top, base = 300, 20, 250
-    points: list[tuple[str, str, list[tuple[float, float]]]] = []
-    for found, colour in zip(replay.curves, ("#64748b", "#7c3aed"), strict=False):
-        points.append((found.label, colour, [_place(point.tally) for point in found.points]))
-    rules = [(one.label, _place(one.calibration)) for one in replay.beside[:3]]
-    flat = [p for _, _, line in points for p in line] + [p for _, p in rules]
-    most_false = max(1.0, min(6.0, max((p[0] for p in flat), default=1.0)))
-    longest = max(7.0, max((p[1] for p in flat if p[0] <= most_false), default=7.0))
-    parts = [_open(height, "False records a nation-year against median delay")]
-    for step in range(6):
-        x = LEFT + (WIDTH - LEFT - RIGHT) * step / 5
-        parts.append(_text(x, base + 16, f"{most_false * step / 5:.1f}", "middle"))
-        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{base}" stroke="{LINE}"/>')
-    parts.append(_text(WIDTH / 2, base + 34, "false records a nation-year", "middle"))
-    parts += [_text(LEFT - 6, base, "0", "end"), _text(LEFT - 6, top + 8, f"{longest:.0f} d", "end")]
-
-    def spot(p: tuple[float, float]) -> tuple[float, float]:
-        return LEFT + (WIDTH - LEFT - RIGHT) * p[0] / most_false, base - (base - top) * p[1] / longest
-
-    for row, (label, colour, line) in enumerate(points):
-        shown = [spot(p) for p in line if p[0] <= most_false]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in sorted(shown))
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
-        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in shown]
-        parts.append(_text(WIDTH - RIGHT, top + 12 + 14 * row, label, "end", colour))
-    for row, (label, p) in enumerate(rules):
-        if p[0] > most_false:
-            continue
-        x, y = spot(p)
-        ring = '<circle cx="{0:.1f}" cy="{1:.1f}" r="9" fill="none" stroke="#15803d" stroke-width="2"/>'.format(x, y)
-        parts.append((ring if row == 0 else "") + f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="#15803d"/>')
-        parts.append(_text(x + 12, y + 4, label, "start", "#15803d"))
-    parts.append("</svg>")
-    return "".join(parts)
+def _known(replay: Replay, network: int, first: int, last: int) -> Counts:
+    """Local cases of a territory's agencies by the day they became known."""
+    members = list(replay.archive.members_of(network))
+    knowledge = replay.knowledge
+    known = np.zeros(last - first + 1, dtype=np.int64)
+    begin, end = max(first, knowledge.first_morning - 1), min(last, knowledge.last_morning - 1)
+    columns = slice(knowledge.column(begin + 1), knowledge.column(end + 1) + 1)
+    known[begin - first : end - first + 1] = knowledge.daily[members, columns].sum(axis=0)
+    return known
 
 
-def _place(counted: Tally) -> tuple[float, float]:
-    delay = counted.delay.median
-    return counted.false_rate(), 0.0 if delay is None else delay
+def _onsets(replay: Replay, wave: Wave, first: int, last: int) -> Counts:
+    entries = replay.archive.entries
+    onset = np.zeros(last - first + 1, dtype=np.int64)
+    inside = wave.rows[(entries.onset[wave.rows] >= first) & (entries.onset[wave.rows] <= last)]
+    np.add.at(onset, entries.onset[inside] - first, entries.count[inside])
+    return onset
 
 
 def townships(replay: Replay, wave: Wave) -> str:
-    """Figure 3: agencies by weeks; colour = cases known, dot = saw, ring = reported."""
-    first = wave.first - 14
-    last = min(wave.last + 14, replay.knowledge.last_morning)
-    weeks = list(range(first, last, 7))
+    """Figure 3: agencies by weeks; colour = cases known in the week, dot = saw, ring = reported, tick = endorsed."""
+    knowledge, drive = replay.knowledge, replay.main.drive
+    first = wave.first - wave.first % WEEK
+    first = max(first - WEEK, knowledge.first_morning)
+    last = min(wave.last + 14, knowledge.last_morning, replay.main.last)
+    weeks = (last - first) // WEEK + 1
     members = list(replay.archive.members_of(wave.network))
-    window = replay.knowledge.window(7)
-    rows = [
-        (member, [int(window[member, replay.knowledge.column(min(week + 7, last))]) for week in weeks])
-        for member in members
-    ]
-    rows.sort(key=lambda row: -sum(row[1]))
-    rows = [row for row in rows if sum(row[1])]
-    peak = max((max(row[1]) for row in rows), default=1)
-    label, cell = 170, 13
-    width = (WIDTH - label - RIGHT) / max(1, len(weeks))
-    parts = [_open(30 + cell * len(rows), "Agencies by weeks: what each knew, saw and reported")]
-    sees = replay.main.drive.sees
-    reported = {
-        (one.agency, (one.opened // DAY_MS - first) // 7) for one in replay.main.drive.reports.values()
-    }
-    for y, (member, values) in enumerate(rows):
-        top = 16 + cell * y
-        parts.append(_text(label - 6, top + 10, replay.archive.agencies[member].name, "end"))
-        for x, value in enumerate(values):
-            left = label + width * x
-            if value:
-                shade = 0.12 + 0.88 * (value / peak) ** 0.4
-                parts.append(
-                    f'<rect x="{left:.1f}" y="{top}" width="{width - 1:.1f}" height="{cell - 1}" fill="{CASES}" '
-                    f'fill-opacity="{shade:.2f}"><title>{escape(replay.archive.agencies[member].name)} '
-                    f"{iso(weeks[x])}: {value}</title></rect>"
-                )
-            column = replay.knowledge.column(min(weeks[x] + 7, last))
-            if sees[member, column]:
-                parts.append(f'<circle cx="{left + width / 2:.1f}" cy="{top + 6}" r="1.6" fill="{INK}"/>')
-            if (member, x) in reported:
-                parts.append(
-                    f'<circle cx="{left + width / 2:.1f}" cy="{top + 6}" r="4.4" fill="none" stroke="{MARK["signal"]}" '
-                    'stroke-width="1.6"/>'
-                )
-    for x, week in enumerate(weeks):
-        if x % 4 == 0:
-            parts.append(_text(label + width * x, 11, iso(week)[5:], "start"))
-    parts.append("</svg>")
+    cases = np.zeros((len(members), weeks), dtype=np.int64)
+    saw = np.zeros((len(members), weeks), dtype=np.bool_)
+    for week in range(weeks):
+        begin = knowledge.column(first + WEEK * week)
+        end = min(begin + WEEK, knowledge.column(last) + 1)
+        cases[:, week] = knowledge.daily[members, begin:end].sum(axis=1)
+        saw[:, week] = drive.sees[members, begin:end].any(axis=1)
+    reported = {(one.agency, (day_at(one.opened) - first) // WEEK) for one in drive.reports.values()}
+    endorsed = {(one.agency, (one.day - first) // WEEK) for one in drive.cast if one.verdict == "endorse"}
+    order = sorted(range(len(members)), key=lambda place: (-int(cases[place].sum()), place))
+    shown = [place for place in order if cases[place].any()][:MOST_TOWNS]
+    silent = len(members) - len([place for place in order if cases[place].any()])
+    label, cell, top = 168, 15, 22
+    wide = (WIDTH - label - RIGHT) / max(1, weeks)
+    height = top + cell * len(shown) + 22
+    name = replay.archive.networks[wave.network].name
+    parts = [
+        svg.figure(
+            WIDTH, height, f"{name}: agencies by weeks",
+            f"{len(shown)} agencies over {weeks} weeks: cases known, whether they saw, reported and endorsed.",
+        )
+    ]  # fmt: skip
+    peak = max(1, int(cases.max()) if cases.size else 1)
+    for row, place in enumerate(shown):
+        y = top + cell * row
+        agency = members[place]
+        town = replay.archive.agencies[agency].name
+        parts.append(svg.text(label - 6, y + 11, _short(town), "t", "end"))
+        for week in range(weeks):
+            x = label + wide * week
+            count = int(cases[place, week])
+            if count:
+                shade = 0.15 + 0.85 * (count / peak) ** 0.35
+                hint = f"{town}, week from {iso(first + WEEK * week)}: {count}"
+                parts.append(svg.rect(x, y, wide - 1, cell - 1, "case", opacity=shade, title=hint))
+            middle = x + (wide - 1) / 2
+            if saw[place, week]:
+                parts.append(svg.circle(middle, y + cell / 2 - 0.5, 1.8, "dot"))
+            if (agency, week) in reported:
+                parts.append(svg.circle(middle, y + cell / 2 - 0.5, 5, "ring"))
+            if (agency, week) in endorsed:
+                parts.append(svg.line(x + 1.5, y + cell - 3, x + wide - 2.5, y + cell - 3, "tick"))
+    for week in range(0, weeks, max(1, weeks // 9)):
+        parts.append(svg.text(label + wide * week, 14, iso(first + WEEK * week)[0 if week == 0 else 5 :], "t"))
+    if silent:
+        parts.append(svg.text(label, height - 6, f"{silent} more agencies had no case.", "t"))
+    parts.append(svg.close())
     return "".join(parts)
 
 
-def _x(day: float, first: int, last: int) -> float:
-    return LEFT + (WIDTH - LEFT - RIGHT) * (day - first) / max(1, last - first)
+def nation(replay: Replay) -> str:
+    """Small panels of Figure 3: weekly cases of every territory with a report in the span, and its first records."""
+    drive, archive = replay.main.drive, replay.archive
+    inside = {one.network for one in drive.reports.values() if replay.first <= day_at(one.opened) <= replay.last}
+    shown = [one for one in drive.leaves if one in inside]
+    across, tall, gap, columns = (WIDTH - 3 * 16) / 4, 84, 16, 4
+    rows = (len(shown) + columns - 1) // columns
+    parts = [
+        svg.figure(
+            WIDTH, max(1, rows) * (tall + gap), "Every territory with a report in the span",
+            f"{len(shown)} small panels of weekly local cases, each on a scale of its own.",
+        )
+    ]  # fmt: skip
+    for place, network in enumerate(shown):
+        left, top = (place % columns) * (across + 16), (place // columns) * (tall + gap)
+        parts += _small(replay, network, archive.networks[network].name, left, top, across, tall)
+    parts.append(svg.close())
+    return "".join(parts)
 
 
-def _months(first: int, last: int, base: int, top: int) -> list[str]:
-    parts = []
-    for day in range(first, last + 1):
-        if iso(day).endswith("-01"):
-            x = _x(day, first, last)
-            parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{base + 4}" stroke="{LINE}"/>')
-            parts.append(_text(x + 2, base + 16, iso(day)[:7], "start"))
-    return parts
+def _small(
+    replay: Replay, network: int, name: str, left: float, top: float, width: float, tall: float
+) -> Iterable[str]:
+    last = min(replay.last, replay.knowledge.last_morning - 1)
+    days = _known(replay, network, replay.first, last)
+    weekly = [int(days[i : i + WEEK].sum()) for i in range(0, len(days), WEEK)]
+    peak = max(1, *weekly)
+    across = Scale(replay.first, last + 1, left, left + width)
+    up = Scale(0, peak, top + tall - 12, top + 30)
+    wide = max(0.8, across(WEEK) - across(0) - 0.5)
+    yield svg.text(left, top + 11, _short(name), "t t-strong")
+    yield svg.text(left + width, top + 11, f"peak {peak} a week", "t", "end")
+    yield svg.line(left, top + tall - 12, left + width, top + tall - 12, "axis")
+    for place, count in enumerate(weekly):
+        if count:
+            x = across(replay.first + WEEK * place)
+            yield svg.rect(x, up(count), wide, top + tall - 12 - up(count), "case")
+    run = replay.main
+    records = [
+        one for one in run.drive.ended
+        if one.network == network and one.national == "recorded" and one.national_at is not None
+        and replay.first <= day_at(one.national_at) <= replay.last
+    ]  # fmt: skip
+    outcome = {one.incident.ref: str(one.outcome) for one in run.nation.incidents if one.incident.network == network}
+    if not records:
+        yield svg.text(left, top + 24, "no national record", "t")
+    for place, one in enumerate(sorted(records, key=lambda report: report.national_at or 0)):
+        day = day_at(one.national_at or 0)
+        yield svg.line(across(day), top + 27, across(day), top + tall - 12, "mark national")
+        if place == 0:
+            word = outcome.get(one.incident or "", "")
+            more = f" (+{len(records) - 1})" if len(records) > 1 else ""
+            yield svg.text(left, top + 24, f"{iso(day)} {word}{more}", "t t-national")
 
 
-def _line_of(values: Sequence[int] | np.ndarray, first: int, last: int, base: int, top: int, peak: int, colour: str, width: float) -> str:  # type: ignore[type-arg]  # fmt: skip
-    path = " ".join(
-        f"{_x(first + i, first, last):.1f},{base - (base - top) * int(v) / peak:.1f}" for i, v in enumerate(values)
-    )
-    return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-opacity="0.6"/>'
+def _short(name: str, most: int = 26) -> str:
+    return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def _bars(values: np.ndarray, first: int, last: int, base: int, top: int, peak: int) -> str:  # type: ignore[type-arg]
-    width = max(0.8, (WIDTH - LEFT - RIGHT) / max(1, last - first) - 0.4)
-    return "".join(
-        f'<rect x="{_x(first + i, first, last):.1f}" y="{base - (base - top) * int(v) / peak:.1f}" '
-        f'width="{width:.1f}" height="{(base - top) * int(v) / peak:.1f}" fill="{CASES}"/>'
-        for i, v in enumerate(values)
-        if v
-    )
+def _months(across: Scale, first: int, last: int, base: float, top: float) -> Iterable[str]:
+    starts = [day for day in range(first, last + 1) if iso(day).endswith("-01")]
+    step = max(1, len(starts) // 12)
+    for place, day in enumerate(starts):
+        yield svg.line(across(day), top, across(day), base + 4, "grid")
+        if place % step == 0:
+            yield svg.text(across(day) + 3, base + 15, iso(day)[:7], "t")
+    yield svg.line(across(first), base, across(last + 1), base, "axis")
 
 
-def _open(height: float, title: str) -> str:
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(title)}" '
-        f'xmlns="http://www.w3.org/2000/svg"><title>{escape(title)}</title>'
-    )
-
-
-def _text(x: float, y: float, text: str, anchor: str, colour: str = FAINT) -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="11" fill="{colour}">{escape(text)}</text>'
-    )
+def _counts(up: Scale, peak: int) -> Iterable[str]:
+    yield svg.text(LEFT - 6, up(0) + 4, "0", "t", "end")
+    yield svg.text(LEFT - 6, up(peak) + 4, f"{peak}", "t", "end")
+    if peak >= 4:
+        yield svg.line(LEFT, up(peak // 2), WIDTH - RIGHT, up(peak // 2), "grid")
+        yield svg.text(LEFT - 6, up(peak // 2) + 4, f"{peak // 2}", "t", "end")

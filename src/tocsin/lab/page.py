@@ -1,185 +1,225 @@
 """The page of a replay: one self-contained HTML file, in the order of the study protocol."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from html import escape
+from importlib.resources import files
 
-from tocsin.lab import figures
+from tocsin.lab import figures, tables
 from tocsin.lab.days import iso
-from tocsin.lab.replay import Beside, Replay
-from tocsin.lab.scoring import Tally
-from tocsin.lab.truth import JudgedIncident, Outcome, Wave
+from tocsin.lab.drive import day_at
+from tocsin.lab.frontier import frontier
+from tocsin.lab.replay import Replay
+from tocsin.lab.truth import Wave
 
-STYLE = """
-:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;
-color:#1c2733;background:#fff}h1{font-size:1.7rem;line-height:1.25}h2{font-size:1.15rem;margin-top:2.2rem}
-table{border-collapse:collapse;width:100%;font-size:.86rem;font-variant-numeric:tabular-nums}th,td{text-align:right;
-padding:.28rem .5rem;border-bottom:1px solid #d6dde3}th:first-child,td:first-child{text-align:left}svg{width:100%;
-height:auto;background:#fff}.caveat{color:#52606d}.box{border-left:4px solid #c2410c;padding:.5rem 1rem;background:#fff7ed;
-color:#1c2733}.fail{color:#b91c1c;font-weight:600}.pass{color:#15803d;font-weight:600}code{background:#eef2f5;
-color:#1c2733;padding:.1rem .3rem}@media(prefers-color-scheme:dark){body{background:#111820;color:#e6edf3}}
-"""
+__all__ = ["CANNOT_SHOW", "headline", "page"]
+
+STYLE = (files("tocsin.lab") / "page.css").read_text(encoding="utf-8")
 
 CANNOT_SHOW = (
-    "These are confirmed and consolidated cases, not notifications; origin is taken as known early; ballots are cast by "
-    "machines that know no fear, fatigue or weekends; nothing here shows the politics of a veto. The agencies of this "
-    "archive did not report to one another, and their central office saw every case within days. Official acts differ in "
-    "kind, independent waves are few, and a lead is not a number of cases averted."
+    "The cases are consolidated: what was reported and later discarded is not in the archive, and their origin is "
+    "taken as known early. Ballots are cast by machines that know no fear, fatigue or weekends, and nothing here shows "
+    "the politics of a veto. The agencies of this archive did not report to one another, and their central office saw "
+    "every case within days. Official acts are of other kinds than a record, and independent waves are few. A lead is "
+    "not a number of cases averted."
 )
 
 
 def page(replay: Replay, *, dossier: str | None = None, command: str | None = None) -> str:
-    """The whole page; `dossier` and `command` show how to check the record offline."""
+    """The whole page; `dossier` is a record as one file, `command` checks it offline."""
     wave = replay.biggest(replay.first, replay.last)
-    parts = [
-        "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content='width=device-width'>",
-        f"<title>Tocsin replay: {escape(replay.archive.title)}</title><style>{STYLE}</style></head><body>",
-        f"<h1>{escape(headline(replay, wave))}</h1>",
-        f"<p class=caveat>{escape(replay.archive.caveat)} {escape(replay.knowledge.label)}. Source: "
-        f"{escape(replay.archive.citation)} Span {iso(replay.first)} to {iso(replay.last)}.</p>",
-        f"<p>Frozen rule: an agency sees with {replay.frozen.cases} local cases in {replay.frozen.window_days} days; the "
-        f"author and {replay.frozen.endorsers} endorsers record. Chosen on what was known by {replay.frozen.until}, "
-        f"digest <code>{replay.frozen.digest[:16]}</code>. Leave one season out: {escape(replay.frozen.leave_one_out)}; "
-        f"bootstrap: {escape(replay.frozen.bootstrap)}.</p>",
-        _bars(replay),
-    ]
-    if wave is not None:
-        parts += ["<h2>Figure 1. What was known when</h2>", figures.outbreak(replay, wave), _leads(replay, wave)]
-    parts += ["<h2>Table 1. Rules and baselines</h2>", _table_of_rules(replay.beside)]
-    parts += ["<h2>Figure 2. False records against delay</h2>", figures.frontier(replay)]
-    if wave is not None:
-        parts += ["<h2>Figure 3. Agencies by weeks</h2>", figures.townships(replay, wave),
-                  "<p class=caveat>Colour: cases known that week. Dot: saw. Ring: reported.</p>"]  # fmt: skip
-    parts += ["<h2>Table 2. Every record, false ones first; every missed wave</h2>", _records(replay)]
-    parts += ["<h2>Table 3. Calibration grid</h2>", _grid(replay)]
-    parts += ["<h2>Table 4. What it cost</h2>", _costs(replay)]
-    parts += ["<h2>Members</h2>", _members(replay)]
-    if dossier is not None and command is not None:
-        parts.append(
-            f"<h2>Check it yourself</h2><p>The record as one file: <code>{escape(dossier)}</code>. "
-            f"Offline, trusting nobody's server: <code>{escape(command)}</code></p>"
+    return "\n".join(
+        (
+            "<!doctype html>",
+            '<html lang=en><head><meta charset=utf-8><meta name=viewport content="width=device-width,initial-scale=1">',
+            f"<title>Tocsin replay: {escape(replay.archive.title)}</title><style>{STYLE}</style></head><body><main>",
+            *_head(replay, wave),
+            *_first_figure(replay, wave),
+            *_rules(replay),
+            *_later_figures(replay, wave),
+            *_tables(replay),
+            *_check(dossier, command),
+            *_limits(replay),
+            *_members(replay),
+            "</main></body></html>",
         )
-    parts.append(f"<h2>What this cannot show</h2><p class=box>{escape(CANNOT_SHOW)}</p>")
-    said = [*replay.main.said, *replay.archive.notes]
-    parts.append("<ul class=caveat>" + "".join(f"<li>{escape(one)}</li>" for one in said) + "</ul></body></html>")
-    return "\n".join(parts)
+    )
 
 
 def headline(replay: Replay, wave: Wave | None) -> str:
     """One sentence with signed leads."""
     if wave is None:
-        return f"No outbreak began in the span of this replay of {replay.archive.title}."
+        return f"{replay.archive.title}: no outbreak began from {iso(replay.first)} to {iso(replay.last)}."
     name = replay.archive.networks[wave.network].name
+    word = "confirmed cases" if replay.archive.kind == "line-list" else "cases"
     found = replay.leads(replay.main, wave)
     if not found:
-        return f"The outbreak in {name} ({wave.cases} cases) reached no national record by its last onset."
-    said = ", ".join(f"{one.days:+d} days to {one.label}" for one in found)
-    return f"{name}, {wave.cases} confirmed cases: the national record stood {said}."
+        return f"{name}, {wave.cases:,} {word}: the nation had no record by the last onset."
+    record = replay.main.national(wave.network, wave.first)
+    when = "" if record is None or record.national_at is None else f" on {iso(day_at(record.national_at))}"
+    said = ", ".join(f"{tables.signed(one.days)} on {one.label}" for one in reversed(found))
+    return f"{name}, {wave.cases:,} {word}: the national record stood{when}; lead in days {said}."
 
 
-def _bars(replay: Replay) -> str:
-    rows = [
-        (bar.name, "-" if bar.value is None else f"{bar.value:g}", f"{bar.bar:g}",
-         "<span class=pass>pass</span>" if bar.passed else "<span class=fail>FAIL</span>")
-        for bar in replay.bars
-    ]  # fmt: skip
-    return _table(("Bar", "measured", "bar", ""), rows, raw={3}) if rows else ""
-
-
-def _leads(replay: Replay, wave: Wave) -> str:
-    rows = []
-    for name, run in replay.runs.items():
-        for one in replay.leads(run, wave):
-            rows.append((name, one.label, iso(one.reference_day), f"{one.days:+d}"))
-    return _table(("Charter", "Reference", "on", "lead, days"), rows)
-
-
-def _table_of_rules(beside: Sequence[Beside]) -> str:
-    rows = []
-    for one in beside:
-        for label, counted in (("calibration", one.calibration), ("test", one.test)):
-            rows.append((one.label + (" (needs the data to move)" if one.moves_data else ""), label, *_cells(counted)))
-    return _table(
-        ("Rule", "", "true", "spill-over", "false", "missed", "late", "waves", "delay, days", "false a nation-year"), rows
+def _head(replay: Replay, wave: Wave | None) -> Iterator[str]:
+    frozen = replay.frozen
+    yield f"<p class=eyebrow>Tocsin replay · {escape(replay.archive.title)} · charter {escape(replay.main.charter)}</p>"
+    yield f"<h1>{escape(headline(replay, wave))}</h1>"
+    yield (
+        f"<p class=caveat>Positive is earlier, negative later. {escape(replay.archive.caveat)} "
+        f"{escape(replay.knowledge.label.capitalize())}.</p>"
     )
+    loud = list(frozen.notes)
+    if replay.knowledge.known == "notification":
+        loud.append("This run LEAKS the laboratory's answer: it counts cases from notification.")
+    if replay.first <= replay.split:
+        loud.append(f"This span begins before {frozen.until}, inside the calibration: it is not a test.")
+    if endless := _endless(replay):
+        loud.append(endless)
+    yield from (f"<p class=loud>{escape(one)}</p>" for one in loud)
+    yield (
+        f"<p>Frozen rule: an agency sees with {frozen.cases} local cases in {frozen.window_days} days; the author and "
+        f"{frozen.endorsers} endorsers within {frozen.ballot_days} days record. Chosen on what was known by "
+        f"{frozen.until}; digest <code>{frozen.digest}</code>, which stands in every charter of this run.</p>"
+    )
+    yield tables.bars(replay)
 
 
-def _cells(counted: Tally) -> tuple[str, ...]:
-    delay, rate = counted.delay, counted.false_per_year()
-    shown = "-" if delay.median is None else f"{delay.median:g} ({delay.low:g} to {delay.high:g})"
+def _endless(replay: Replay) -> str:
+    """Where most cases lie in waves that hardly end, definition 4 does not fit."""
+    endless = sum(wave.cases for wave in replay.truth.endless)
+    every = sum(wave.cases for wave in replay.truth.waves)
+    if 2 * endless <= every:
+        return ""
     return (
-        str(counted.count(Outcome.TRUE)), str(counted.count(Outcome.SPILL_OVER)), str(counted.false()),
-        str(counted.missed), str(counted.late), str(counted.waves), shown,
-        f"{rate.estimate:.2f} ({rate.low:.2f} to {rate.high:.2f})",
-    )  # fmt: skip
-
-
-def _records(replay: Replay) -> str:
-    verdicts = replay.main.verdicts
-    names = replay.archive.networks
-
-    def rank(one: JudgedIncident) -> tuple[bool, int]:
-        return not one.outcome.is_false(strict=True), one.day
-
-    rows = [
-        (names[one.incident.network].name, iso(one.day), str(one.outcome), "late" if one.late else "",
-         "" if one.wave is None else f"{one.wave.cases} cases from {iso(one.wave.first)}")
-        for one in sorted(verdicts.incidents, key=rank)
-        if replay.first <= one.day <= replay.last
-    ]  # fmt: skip
-    rows += [
-        (names[one.wave.network].name, iso(one.wave.first), "missed", "", f"{one.wave.cases} cases")
-        for one in verdicts.waves
-        if one.record_day is None and replay.first <= one.wave.first <= replay.last
-    ]
-    return _table(("Territory", "day", "outcome", "", "wave"), rows)
-
-
-def _grid(replay: Replay) -> str:
-    rows = [
-        (f"{one['cases']}", f"{one['endorsers']}", f"{one['false']}", f"{one['missed']} of {one['waves']}",
-         f"{one['late']}", "-" if one["delay_days"] is None else f"{one['delay_days']:g}")
-        for one in replay.frozen.grid
-    ]  # fmt: skip
-    return _table(("cases to see", "endorsers", "false", "missed", "late", "median delay"), rows)
-
-
-def _costs(replay: Replay) -> str:
-    rows = []
-    for name, run in replay.runs.items():
-        cost = run.drive.costs
-        weeks = max(1.0, (replay.last - replay.first + 1) / 7 * len(replay.archive.agencies))
-        endings = cost.endings
-        rows.append(
-            (name, str(cost.reports), str(cost.ballots), str(endings["recorded"]), str(endings["rejected"]),
-             str(endings["lapsed"]), str(cost.held_back), f"{(cost.ballots + cost.reports) / weeks:.3f}")
-        )  # fmt: skip
-    heads = ("Charter", "reports", "ballots", "recorded", "rejected", "lapsed", "held back", "acts an officer-week")
-    return _table(heads, rows)
-
-
-def _members(replay: Replay) -> str:
-    verdict = {one.incident.ref: one.outcome for one in replay.main.verdicts.incidents}
-    found: dict[int, list[int]] = {}
-    for report in replay.main.drive.reports.values():
-        row = found.setdefault(report.agency, [0, 0, 0])
-        row[0] += 1
-        outcome = verdict.get(report.incident or "")
-        if report.state == "recorded" and outcome is not None:
-            row[2 if outcome.is_false(strict=True) else 1] += 1
-    rows = []
-    for agency, (reports, upheld, refuted) in sorted(found.items(), key=lambda one: replay.archive.agencies[one[0]].name):
-        few = upheld + refuted < 10
-        shown = ("too few to say", "") if few else (str(upheld), str(refuted))
-        rows.append((replay.archive.agencies[agency].name, str(reports), *shown))
-    return _table(("Agency", "reports", "upheld", "refuted"), rows)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], raw: frozenset[int] | set[int] = frozenset()) -> str:
-    head = "".join(f"<th scope=col>{escape(one)}</th>" for one in heads)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{cell if i in raw else escape(cell)}</td>" for i, cell in enumerate(row)) + "</tr>"
-        for row in rows
+        f"DEFINITION 4 DOES NOT FIT: {endless:,} of {every:,} local cases lie in {len(replay.truth.endless)} waves of "
+        "more than a year. This disease is always there, so true, missed and delay mean little here."
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+def _first_figure(replay: Replay, wave: Wave | None) -> Iterator[str]:
+    yield "<h2>Figure 1. What was known when</h2>"
+    if wave is None:
+        yield "<p>No outbreak began in this span.</p>"
+    else:
+        yield f"<figure>{figures.outbreak(replay, wave)}</figure>"
+        yield tables.leads(replay, wave)
+        yield (
+            "<p class=caveat>Leads count from the day the record was final, its veto window over. Official acts differ "
+            "in kind from a record and from one another.</p>"
+        )
+    networks = replay.archive.networks
+    for network, one in replay.continuations():
+        yield (
+            f"<p class=caveat>{escape(networks[network].name)}: continuation of a wave that began on "
+            f"{iso(one.first)}; no new lead.</p>"
+        )
+
+
+def _rules(replay: Replay) -> Iterator[str]:
+    yield "<h2>Table 1. Charters and baselines</h2>"
+    yield (
+        "<p class=caveat>Delay: median days from day 0 with [range] and, where there are seasons enough, (interval by "
+        "resampling seasons). Missed with the exact interval of its share; false records, those with a real but small "
+        "cluster behind them in brackets, with the exact interval of the rate. Continuations and single-place clusters "
+        "are in no column. Baselines are set to the frozen rule's false records in the calibration. Pooled rules need "
+        "the data to move. The calibration is judged here by all that the archive knows today.</p>"
+    )
+    periods = range(len(replay.beside.periods))
+    yield from (tables.rules(replay, period) for period in periods)
+    yield "<details><summary>The baselines at their usual thresholds</summary>"
+    yield from (tables.rules(replay, period, usual=True) for period in periods)
+    yield "</details>"
+    if replay.beside.unequal:
+        yield (
+            "<p class=caveat>No threshold is as quiet as the frozen rule for: "
+            f"{escape('; '.join(replay.beside.unequal))}.</p>"
+        )
+
+
+def _later_figures(replay: Replay, wave: Wave | None) -> Iterator[str]:
+    drawn = frontier(replay)
+    if drawn:
+        yield "<h2>Figure 2. False records against delay</h2>"
+        yield f"<figure>{drawn}</figure>"
+    yield from _calibration(replay)
+    yield "<h2>Figure 3. Agencies by weeks</h2>"
+    if wave is not None:
+        yield (
+            f"<figure>{figures.townships(replay, wave)}<figcaption>Colour: cases known in the week. Dot: saw. Ring: "
+            "reported. Line: endorsed somebody's report.</figcaption></figure>"
+        )
+    yield f"<figure>{figures.nation(replay)}</figure>"
+
+
+def _calibration(replay: Replay) -> Iterator[str]:
+    frozen = replay.frozen
+    if not frozen.calibrated:
+        return
+    yield f"<details><summary>How the rule was chosen ({frozen.seasons} seasons to {frozen.until})</summary>"
+    yield (
+        f"<p>Kept was what gives at most {frozen.cap:g} false national records a year with at least two endorsers; of "
+        "these the fewest missed, then the shortest delay, then the fewest endorsers. Leaving one season out: "
+        f"{escape(frozen.leave_one_out)}. Resampling seasons: {escape(frozen.bootstrap)}.</p>"
+    )
+    yield tables.grid(replay)
+    measured = frozen.accuracy
+    if measured is not None:
+        yield (
+            f"<p>One agency's sensitivity {_of(measured.sensitivity)}, its specificity {_of(measured.specificity)} a "
+            f"ballot window; observed {measured.observed_false_blocks_per_year:g} false windows a year and "
+            f"{measured.observed_missed:.0%} of outbreaks missed.</p>"
+        )
+        said = measured.said or ["The formula of a k-of-n rule predicts both within a factor of two."]
+        yield "<ul>" + "".join(f"<li>{escape(one)}</li>" for one in said) + "</ul>"
+    yield "</details>"
+
+
+def _of(found: tuple[float, float, float]) -> str:
+    return f"{found[0]:g} ({found[1]:g} to {found[2]:g})"
+
+
+def _tables(replay: Replay) -> Iterator[str]:
+    yield "<h2>Table 2. Every record, false ones first; every missed outbreak</h2>"
+    yield (
+        "<p class=caveat>National records of the test years; of the calibration's, the false and the missed. Judged by "
+        "everything the archive knows today.</p>"
+    )
+    yield tables.records(replay)
+    alone = [one for one in replay.truth.single_place if any(one.first in p.span for p in replay.beside.periods)]
+    if alone:
+        named = "; ".join(f"{replay.archive.networks[w.network].name} {iso(w.first)}, {w.cases} cases" for w in alone)
+        yield f"<p class=caveat>Within a single agency, so below the joint rule: {escape(named)}.</p>"
+    yield "<h2>Table 3. Had the study chosen otherwise</h2>"
+    yield tables.sensitivity(replay)
+    yield "<h2>Table 4. What it cost</h2>"
+    yield (
+        f"<p class=caveat>From {iso(replay.first)} to {iso(replay.last)}. A page is one report that an agency is asked "
+        "about.</p>"
+    )
+    yield tables.costs(replay)
+
+
+def _check(dossier: str | None, command: str | None) -> Iterator[str]:
+    if dossier is not None and command is not None:
+        yield "<h2>Check it yourself</h2>"
+        yield (
+            f"<p>The record as one file: <code>{escape(dossier)}</code>. Offline, trusting nobody's server: "
+            f"<code>{escape(command)}</code></p>"
+        )
+
+
+def _limits(replay: Replay) -> Iterator[str]:
+    yield "<h2>What this cannot show</h2>"
+    yield f"<p class=box>{escape(CANNOT_SHOW)}</p>"
+    yield f"<p class=caveat>Source: {escape(replay.archive.citation or replay.archive.source)}</p>"
+    said = dict.fromkeys((*replay.archive.notes, *replay.main.said))
+    yield "<ul class=caveat>" + "".join(f"<li>{escape(one)}</li>" for one in said) + "</ul>"
+
+
+def _members(replay: Replay) -> Iterator[str]:
+    yield "<h2>Members</h2>"
+    yield (
+        "<p class=caveat>By name, no league. Below ten resolved reports there are too few to say. Ballots are a "
+        "machine's and always in time.</p>"
+    )
+    yield f"<details><summary>Every agency that reported or was asked</summary>{tables.members(replay)}</details>"

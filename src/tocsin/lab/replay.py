@@ -1,165 +1,55 @@
-"""A replay: one rule under one charter over an archive, scored against what really happened.
+"""A replay: a frozen rule under one or more charters over an archive, scored against what really happened.
 
-Everything printed or drawn comes from `Replay`. The networks are either hosted by a node, with every
-signature, proof and commit, or bare kernels for the curves that stand beside them.
+Everything printed or drawn comes from `Replay`. The charters asked for were driven on hosted networks, with every
+signature, proof and commit; those that stand beside them on unsigned networks over the whole archive.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from tocsin.kernel.acts import Finding, Submit
-from tocsin.kernel.digest import digest
 from tocsin.lab.archive import Archive
-from tocsin.lab.baselines import pooled_count, single_count
-from tocsin.lab.calibrate import WINDOW, Frozen, bare_seats, incidents_of
-from tocsin.lab.chain import Chain
+from tocsin.lab.calibrate import CAP, Frozen
+from tocsin.lab.chain import Hosted
+from tocsin.lab.compare import Comparison, compare
 from tocsin.lab.days import day_of, iso
-from tocsin.lab.drive import Drive, Report, Seat, morning
+from tocsin.lab.drive import Report, day_at
 from tocsin.lab.knowledge import Knowledge
 from tocsin.lab.references import Lead, Reference, leads, references_for
-from tocsin.lab.roster import BUREAU, CENTRE, plans
-from tocsin.lab.scoring import Curve, Span, Tally, at_equal_false_rate, curve, detector_incidents, tally
-from tocsin.lab.truth import FINDING_AFTER_DAYS, Incident, Truth, Verdicts, Wave, classify
+from tocsin.lab.runs import Run, drive_hosted
+from tocsin.lab.scoring import Curve, Span, tally
+from tocsin.lab.truth import JudgedIncident, Outcome, Truth, Wave
 
-DENGUE_TEST = (day_of("2016-04-01"), day_of("2018-12-31"))
-DENGUE_2015 = (day_of("2015-01-01"), day_of("2015-12-31"))
+__all__ = ["Bar", "Hosted", "Replay", "Run", "bars_for", "compare", "drive_hosted", "when"]
 
-
-@dataclass(frozen=True, slots=True)
-class Hosted:
-    """What a node hosts for a replay: chains by network index, and the relays between them."""
-
-    chains: dict[int, Chain]
-    carry: Callable[[int], bool]
-
-
-@dataclass(slots=True)
-class Run:
-    """One charter driven over the archive."""
-
-    charter: str
-    drive: Drive
-    said: list[str]
-    verdicts: Verdicts
+QUIET_TEST = Span(day_of("2016-04-01"), day_of("2018-12-31"))
+"""Years in which dengue was rare in Taiwan: false national records are named one by one (replay 14)."""
+COMMAND_CENTRE = day_of("2015-09-14")
+OUTBREAK = ("tainan-city", day_of("2015-01-01"))
+LEAST_LEAD = 60
+MOST_FALSE = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A promise and what came of it. `value` null: nothing to measure."""
+    """A promise and what came of it. `value` null: nothing to measure. `note`: what else must be known about it."""
 
     name: str
     value: float | None
     bar: float
     passed: bool
-
-
-def drive_hosted(
-    archive: Archive, knowledge: Knowledge, charter: str, frozen: Frozen, host: Hosted, first: int, last: int,
-    progress: Callable[[int], None] | None = None,
-) -> Run:  # fmt: skip
-    """Drive hosted networks from `first` to `last`, with findings by a truth module that no actor sees."""
-    truth = Truth(archive)
-    built, said = plans(archive, charter, frozen.rule)
-    seats = {
-        network: Seat(network, host.chains[network], archive.members_of(network), f"territory:{archive.networks[network].id}")
-        for network in built
-        if archive.members_of(network)
-    }
-    upper = {network: host.chains[network] for network in built if network not in seats}
-    children = {
-        network: {archive.networks[child].id: _below(archive, child) for child in built[network].children}
-        for network in upper
-    }
-    drive = Drive(
-        knowledge, seats, cases=frozen.cases, window=frozen.window_days, kind=kind_of(archive),
-        category=category_of(archive), upper=upper, children=children, centre=CENTRE, carry=host.carry,
-    )  # fmt: skip
-    findings = _Findings(truth, drive, seats)
-    drive.run(first, last, progress, findings.evening)
-    return Run(charter, drive, said, classify(truth, incidents_of(drive)))
-
-
-def drive_bare(archive: Archive, knowledge: Knowledge, charter: str, frozen: Frozen, truth: Truth) -> Run:
-    """Drive leaf networks by the kernel alone over the whole archive, for tables and curves."""
-    built, said = plans(archive, charter, frozen.rule)
-    seats = bare_seats(archive, built, morning(knowledge.first_morning) - 1)
-    drive = Drive(
-        knowledge, seats, cases=frozen.cases, window=frozen.window_days, kind=kind_of(archive),
-        category=category_of(archive),
-    )  # fmt: skip
-    drive.run(knowledge.first_morning, knowledge.last_morning)
-    return Run(charter, drive, said, classify(truth, incidents_of(drive)))
-
-
-def kind_of(archive: Archive) -> str:
-    """Kind of report: the disease is the first word of the source's name."""
-    return f"report.cluster.{archive.source.split('-')[0]}"
-
-
-def category_of(archive: Archive) -> str:
-    """Category of the reports, a code of the study's own scheme."""
-    return f"study:{archive.source.split('-')[0]}"
-
-
-def _below(archive: Archive, network: int) -> tuple[int, ...]:
-    found = list(archive.members_of(network))
-    for child in archive.children_of(network):
-        found += _below(archive, child)
-    return tuple(found)
-
-
-class _Findings:
-    """Findings on records, `FINDING_AFTER_DAYS` after the wave's last onset (replay 11)."""
-
-    def __init__(self, truth: Truth, drive: Drive, seats: dict[int, Seat]) -> None:
-        self._truth = truth
-        self._drive = drive
-        self._seats = seats
-        self._due: dict[int, list[Report]] = {}
-        self._known: set[str] = set()
-
-    def evening(self, day: int, at: int) -> None:
-        """Schedule what was recorded today, and find on what is due."""
-        for report in self._drive.reports.values():
-            if report.state == "recorded" and report.message not in self._known and report.final is not None:
-                self._known.add(report.message)
-                wave = self._wave(report)
-                last = day if wave is None else max(day, wave.last)
-                self._due.setdefault(last + FINDING_AFTER_DAYS, []).append(report)
-        for report in self._due.pop(day, []):
-            wave = self._wave(report)
-            upheld = wave is not None and self._truth.is_outbreak(wave)
-            evidence = digest(b"replay-finding", report.message.encode())
-            finding = Finding(report.message, "upheld" if upheld else "refuted", "field", evidence)
-            self._seats[report.network].chain.submit(BUREAU, [Submit("finding", None, None, finding, None)], at)
-            self._drive.costs.envelopes += 1
-
-    def _wave(self, report: Report) -> Wave | None:
-        final = report.opened if report.final is None else report.final
-        return self._truth.wave_at(report.network, final // 86_400_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """A baseline or a rule in the table: its tallies before and after the calibration ended."""
-
-    id: str
-    label: str
-    moves_data: bool
-    calibration: Tally
-    test: Tally
+    note: str = ""
 
 
 @dataclass(slots=True)
 class Replay:
-    """All of a replay's results."""
+    """All of a replay's results. `runs`: hosted, by charter; `split`: last day of the calibration; `first`, `last`:
+    the span, after its warm-up."""
 
     archive: Archive
     knowledge: Knowledge
     truth: Truth
     frozen: Frozen
     runs: dict[str, Run]
-    beside: list[Beside]
+    beside: Comparison
     curves: list[Curve]
     bars: list[Bar]
     split: int
@@ -171,36 +61,35 @@ class Replay:
         """The run of the first charter asked for."""
         return next(iter(self.runs.values()))
 
+    @property
+    def span(self) -> Span:
+        """The days that count."""
+        return Span(self.first, self.last)
+
+    def run_of(self, charter: str) -> Run | None:
+        """The hosted run of a charter, or the unsigned one that stands beside."""
+        return self.runs.get(charter) or self.beside.runs.get(charter)
+
+    def covering(self, charter: str, first: int, last: int) -> Run | None:
+        """The run of a charter that covers these days, hosted if one does."""
+        run = self.runs.get(charter)
+        return run if run is not None and run.first <= first and last <= run.last else self.beside.runs.get(charter)
+
     def national(self, run: Run, network: int, since: int = 0) -> Report | None:
         """The first report of a network that the nation recorded on or after a day."""
-        found = [
-            one
-            for one in run.drive.reports.values()
-            if one.network == network and one.national == "recorded" and (one.national_at or 0) // 86_400_000 >= since
-        ]
-        return min(found, key=lambda one: one.national_at or 0, default=None)
+        return run.national(network, since)
 
     def recorded(self, run: Run, network: int, since: int = 0) -> Report | None:
         """The first report of a network recorded at home on or after a day."""
-        found = [
-            one
-            for one in run.drive.reports.values()
-            if one.network == network and one.state == "recorded" and (one.final or 0) // 86_400_000 >= since
-        ]
-        return min(found, key=lambda one: one.final or 0, default=None)
+        return run.recorded(network, since)
 
     def first_signal(self, run: Run, network: int, since: int = 0) -> Report | None:
         """The first report of a network opened on or after a day, whatever became of it."""
-        found = [
-            one
-            for one in run.drive.reports.values()
-            if one.network == network and one.opened // 86_400_000 >= since
-        ]
-        return min(found, key=lambda one: one.opened, default=None)
+        return run.signal(network, since)
 
     def biggest(self, first: int, last: int) -> Wave | None:
-        """The largest true outbreak that began within these days."""
-        waves = [wave for wave in self.truth.outbreaks if first <= wave.first <= last]
+        """The largest true outbreak that began within these days in a territory with a network."""
+        waves = [w for w in self.truth.outbreaks if first <= w.first <= last and w.network in self.main.drive.leaves]
         return max(waves, key=lambda wave: wave.cases, default=None)
 
     def references(self, wave: Wave) -> tuple[Reference, ...]:
@@ -208,70 +97,92 @@ class Replay:
         return references_for(self.truth, wave, self.knowledge.known_day)
 
     def leads(self, run: Run, wave: Wave) -> tuple[Lead, ...]:
-        """Signed leads of the first national record of a wave; empty where there is none."""
-        record = self.national(run, wave.network, wave.first)
-        if record is None or record.national_at is None or record.national_at // 86_400_000 > wave.last:
+        """Signed leads of the first national record of a wave; empty where there is none by its last onset."""
+        record = run.national(wave.network, wave.first)
+        if record is None or record.national_at is None or day_at(record.national_at) > wave.last:
             return ()
-        return leads(self.references(wave), record.national_at // 86_400_000)
+        return leads(self.references(wave), day_at(record.national_at))
+
+    def continuations(self) -> list[tuple[int, Wave]]:
+        """Territories with a record in the span that belongs to a wave from before it: no new lead (replay 8)."""
+        found = {
+            (one.incident.network, one.wave.first): one.wave
+            for one in self.main.verdicts.incidents
+            if one.day in self.span and one.wave is not None and one.wave.first < self.first
+        }
+        return [(network, wave) for (network, _), wave in sorted(found.items())]
 
 
-def compare(archive: Archive, knowledge: Knowledge, truth: Truth, frozen: Frozen, split: int) -> tuple[
-    list[Beside], list[Curve], dict[str, Run]
-]:  # fmt: skip
-    """The table and the curves: charters on bare kernels, and single-agency and pooled alarms (replay 13)."""
-    before = Span(archive.first_day, split)
-    after = Span(split + 1, archive.last_day) if split < archive.last_day else before
-    runs = {name: drive_bare(archive, knowledge, name, frozen, truth) for name in ("pilot", "paper", "broadcast-only")}
-    beside = [
-        Beside(name, name, False, tally(truth, run.verdicts, before), tally(truth, run.verdicts, after))
-        for name, run in runs.items()
-    ]
-    curves = []
-    rate = beside[0].calibration.false_rate()
-    for detector in (single_count(knowledge, WINDOW), pooled_count(knowledge, WINDOW)):
-        found = curve(detector, truth, before)
-        curves.append(found)
-        point = at_equal_false_rate(found, rate)
-        if point is not None:
-            whole = Span(archive.first_day, archive.last_day)
-            verdicts = classify(truth, detector_incidents(detector, point.parameters[0], whole))
-            label = f"{detector.label}, at least {point.parameters[0]:g}"
-            beside.append(
-                Beside(detector.id, label, detector.moves_data, tally(truth, verdicts, before), tally(truth, verdicts, after))
-            )
-    return beside, curves, runs
-
-
-def dengue_bars(replay: Replay, bare: dict[str, Run]) -> list[Bar]:
-    """The three bars of the study, printed as pass or FAIL and never tuned for (issue, section 5)."""
+def bars_for(replay: Replay, bare: dict[str, Run]) -> list[Bar]:
+    """The bars of the study, measured and never tuned for; for other archives those that apply."""
     bars: list[Bar] = []
-    run = replay.main
-    network = replay.archive.network_named("tainan-city")
-    record = replay.national(run, network, DENGUE_2015[0])
-    lead = None if record is None or record.national_at is None else day_of("2015-09-14") - record.national_at // 86_400_000
-    bars.append(Bar("Tainan 2015: days from national record to command centre", lead, 60, lead is not None and lead >= 60))
-    span = Span(*DENGUE_TEST)
-    if replay.last >= DENGUE_TEST[1]:
-        verdicts = run.verdicts
-        counted = tally(replay.truth, verdicts, span).false()
-        name = "false national records 2016-04-01 to 2018-12-31, all counties"
+    pilot = bare["pilot"]
+    if replay.archive.source == "dengue-taiwan":
+        bars.append(_lead_bar(replay))
+        if replay.archive.last_day >= QUIET_TEST.last:
+            bars.append(_quiet_bar(replay, pilot))
     else:
-        counted = tally(replay.truth, bare["pilot"].verdicts, span).false()
-        name = "false county records 2016-04-01 to 2018-12-31, all counties (bare kernels)"
-    bars.append(Bar(name, counted, 1, counted <= 1))
-    ours = replay.beside[0].calibration.delay.median
-    pooled = next((one for one in replay.beside if one.moves_data), None)
-    theirs = None if pooled is None else pooled.calibration.delay.median
-    late = None if ours is None or theirs is None else ours - theirs
-    bars.append(Bar("median county record, days after pooled detector at the same false rate", late, 0, late is not None and late <= 0))
-    return bars
+        bars += _cap_bar(replay, pilot)
+    return bars + _pooled_bar(replay.beside)
 
 
-def incidents_list(run: Run) -> list[Incident]:
-    """The incidents of a run, first record first."""
-    return sorted((one.incident for one in run.verdicts.incidents), key=lambda one: one.days[0])
+def _lead_bar(replay: Replay) -> Bar:
+    name, since = OUTBREAK
+    run = replay.covering("pilot", since, COMMAND_CENTRE)
+    network = replay.archive.network_named(name)
+    record = None if run is None else run.national(network, since)
+    lead = None if record is None or record.national_at is None else COMMAND_CENTRE - day_at(record.national_at)
+    return Bar(
+        "Tainan 2015: national record, days before the command centre of 2015-09-14", lead, LEAST_LEAD,
+        lead is not None and lead >= LEAST_LEAD, f"at least {LEAST_LEAD}",
+    )  # fmt: skip
+
+
+def _quiet_bar(replay: Replay, pilot: Run) -> Bar:
+    found = false_records(pilot, QUIET_TEST)
+    named = "; ".join(f"{replay.archive.networks[one.incident.network].name} {iso(one.day)}" for one in found)
+    return Bar(
+        f"False national records, {iso(QUIET_TEST.first)} to {iso(QUIET_TEST.last)}, all territories", len(found),
+        MOST_FALSE, len(found) <= MOST_FALSE, f"at most {MOST_FALSE}; {named or 'none'}",
+    )  # fmt: skip
+
+
+def _cap_bar(replay: Replay, pilot: Run) -> list[Bar]:
+    tests = [period.span for period in replay.beside.periods if period.test]
+    if not tests:
+        return []
+    whole = Span(tests[0].first, tests[-1].last)
+    rate = round(tally(replay.truth, pilot.nation, whole).false_rate(), 3)
+    name = f"False national records a year, {iso(whole.first)} to {iso(whole.last)}"
+    return [Bar(name, rate, CAP, rate <= CAP, f"at most {CAP}, the calibration's cap")]
+
+
+def _pooled_bar(beside: Comparison) -> list[Bar]:
+    found = beside.behind_pooled()
+    if not found:
+        return []
+    every = found[-1].median
+    parts = [
+        f"{period.label.partition(',')[0]} {'-' if one.median is None else f'{one.median:+g}'} over {one.n}"
+        for period, one in zip(beside.periods, found, strict=False)
+    ]
+    return [Bar(
+        "County records, median days after the pooled count at the same false rate", every, 0,
+        every is not None and every <= 0, f"at most 0; {'; '.join(parts)}",
+    )]  # fmt: skip
+
+
+def false_records(run: Run, span: Span, *, strict: bool = False) -> list[JudgedIncident]:
+    """National records of a span that were false, by day."""
+    found = [one for one in run.nation.incidents if one.day in span and one.outcome.is_false(strict=strict)]
+    return sorted(found, key=lambda one: one.day)
+
+
+def of_outcome(run: Run, span: Span, outcome: Outcome) -> list[JudgedIncident]:
+    """A territory's records of a span with an outcome, by day."""
+    return sorted((o for o in run.verdicts.incidents if o.day in span and o.outcome is outcome), key=lambda o: o.day)
 
 
 def when(at: int | None) -> str:
     """A block time as a day for people, or a dash."""
-    return "-" if at is None else iso(at // 86_400_000)
+    return "-" if at is None else iso(day_at(at))

@@ -1,0 +1,199 @@
+"""Charters, single agencies and pooled data side by side, on the same knowledge (replay 13)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tocsin.lab.archive import Archive
+from tocsin.lab.baselines import Detector, standard_detectors
+from tocsin.lab.calibrate import Frozen
+from tocsin.lab.days import day_of, iso
+from tocsin.lab.knowledge import Knowledge
+from tocsin.lab.runs import Run, drive_tree
+from tocsin.lab.scoring import (
+    Curve,
+    Span,
+    Tally,
+    at_equal_false_rate,
+    bootstrap,
+    curve,
+    detector_incidents,
+    paired_delays,
+    tally,
+)
+from tocsin.lab.sensitivity import Variant, truth_variants, world_variants
+from tocsin.lab.statistics import Interval, MedianRange, binomial_interval, median_range
+from tocsin.lab.truth import Truth, Verdicts, classify
+
+__all__ = ["CHARTERS", "Beside", "Comparison", "Measured", "Period", "compare"]
+
+CHARTERS = ("pilot", "paper", "broadcast-only")
+"""Every comparison has these three."""
+USUAL_Z = {"C1": 3.09, "C2": 3.09, "C3": 1.96}
+"""The usual limits of EARS, in standard deviations (one-sided .001 and .025)."""
+BOOTSTRAPS = 300
+LEAST_SEASONS = 5
+"""Fewer seasons are not resampled."""
+
+Level = Literal["county", "nation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A part of the archive that is counted apart. `test`: nothing of it was read when the rule was frozen."""
+
+    label: str
+    span: Span
+    test: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A rule in one period: its tally, and the intervals of the share missed and of the median delay, if any."""
+
+    tally: Tally
+    missed: Interval | None
+    delay: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A line of Table 1. `setting`: its threshold in words; `moves_data`: it needs the agencies' cases to leave them;
+    `equal`: its threshold was set to the frozen rule's false records in the calibration, not to what is usual."""
+
+    id: str
+    label: str
+    setting: str
+    level: Level
+    moves_data: bool
+    equal: bool
+    verdicts: Verdicts
+    periods: tuple[Measured, ...]
+
+    @property
+    def charter(self) -> bool:
+        """Whether it is a charter, driven through the kernel, and no detector."""
+        return self.id in CHARTERS
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Table 1 with its periods, the charters' runs behind it, what none of the families could reach (`unequal`), and
+    Table 3."""
+
+    periods: tuple[Period, ...]
+    rows: tuple[Beside, ...]
+    unequal: tuple[str, ...]
+    runs: dict[str, Run]
+    variants: tuple[Variant, ...] = field(default=())
+
+    def row(self, ident: str, level: Level = "county", *, equal: bool = False) -> Beside | None:
+        """A line by id."""
+        return next((r for r in self.rows if (r.id, r.level, r.equal) == (ident, level, equal)), None)
+
+    def behind_pooled(self) -> tuple[MedianRange, ...]:
+        """Days by which the frozen rule's county records came after the pooled count's at equal false rate, over the
+        outbreaks that both reached: in each period, and last in all together. Empty without such a threshold."""
+        pooled, ours = self.row("pooled-count", equal=True), self.row("pilot")
+        if pooled is None or ours is None:
+            return ()
+        parts = [paired_delays(ours.verdicts, pooled.verdicts, period.span) for period in self.periods]
+        every = [pair for part in parts for pair in part]
+        return tuple(median_range(a - b for a, b in part) for part in (*parts, every))
+
+
+def compare(
+    archive: Archive, knowledge: Knowledge, truth: Truth, frozen: Frozen, split: int, *, full: bool = False
+) -> tuple[Comparison, list[Curve], dict[str, Run]]:
+    """The three charters on unsigned networks over the whole archive, the detectors, and the sensitivity of it all.
+
+    `split` is the last day of the calibration. `full` adds the variants that need runs of their own: a minute or so
+    for decades of a nation.
+    """
+    periods = _periods(archive, frozen, split)
+    runs = {
+        name: drive_tree(
+            knowledge, truth, name, frozen.rule, frozen.window_days, knowledge.first_morning, knowledge.last_morning
+        )
+        for name in CHARTERS
+    }
+    rows = [row for name, run in runs.items() for row in _charter_rows(truth, name, run, frozen, periods)]
+    rate = rows[0].periods[0].tally.false_rate()
+    warm = Span(knowledge.first_morning, knowledge.last_morning)
+    curves: list[Curve] = []
+    unequal: list[str] = []
+    for detector in standard_detectors(knowledge):
+        first = periods[0].span
+        swept = curve(detector, truth, first, warm_up=max(0, first.first - knowledge.first_morning))
+        curves.append(swept)
+        point = at_equal_false_rate(swept, rate)
+        if point is None:
+            unequal.append(detector.label)
+        else:
+            rows.append(_detector_row(truth, detector, point.parameters[0], warm, periods, equal=True))
+        rows.append(_detector_row(truth, detector, _usual(detector, frozen), warm, periods, equal=False))
+    variants = truth_variants(truth, runs["pilot"], [(p.label, p.span) for p in periods])
+    if full:
+        variants += world_variants(knowledge, truth, frozen, [(p.label, p.span) for p in periods])
+    return Comparison(periods, tuple(rows), tuple(unequal), runs, tuple(variants)), curves, runs
+
+
+def _periods(archive: Archive, frozen: Frozen, split: int) -> tuple[Period, ...]:
+    if not frozen.calibrated or split >= archive.last_day:
+        name = "all days" if not frozen.calibrated else "calibration"
+        return (Period(f"{name}, {iso(archive.first_day)} to {iso(archive.last_day)}",
+                       Span(archive.first_day, archive.last_day), test=False),)  # fmt: skip
+    begin = day_of(frozen.first)
+    cuts = [split + 1]
+    year = day_of("2016-01-01")
+    if archive.source == "dengue-taiwan" and split + 1 < year <= archive.last_day:
+        cuts.append(year)
+    periods = [Period(f"calibration, {iso(begin)} to {iso(split)}", Span(begin, split), test=False)]
+    for first, last in zip(cuts, [*(cut - 1 for cut in cuts[1:]), archive.last_day], strict=True):
+        periods.append(Period(f"test, {iso(first)} to {iso(last)}", Span(first, last), test=True))
+    return tuple(periods)
+
+
+def _charter_rows(
+    truth: Truth, name: str, run: Run, frozen: Frozen, periods: Sequence[Period]
+) -> list[Beside]:
+    settings = {
+        "pilot": f"author and {frozen.endorsers} endorse, {frozen.cases} cases each",
+        "paper": f"more than half endorse, {frozen.cases} cases each",
+        "broadcast-only": f"anyone, {frozen.cases} cases",
+    }
+    levels: tuple[tuple[Level, Verdicts], ...] = (("county", run.verdicts), ("nation", run.nation))
+    return [
+        Beside(name, name, settings[name], level, False, False, verdicts, _measured(truth, verdicts, periods))
+        for level, verdicts in levels
+    ]
+
+
+def _detector_row(
+    truth: Truth, detector: Detector, threshold: float, warm: Span, periods: Sequence[Period], *, equal: bool
+) -> Beside:
+    verdicts = classify(truth, detector_incidents(detector, threshold, warm))
+    setting = f"z above {threshold:g}" if detector.strict else f"at least {threshold:g}"
+    return Beside(
+        detector.id, detector.label, setting, "county", detector.moves_data, equal, verdicts,
+        _measured(truth, verdicts, periods),
+    )  # fmt: skip
+
+
+def _usual(detector: Detector, frozen: Frozen) -> float:
+    """EARS at its usual limits; one agency at the frozen number of cases; pooled, as many as all who record hold."""
+    if detector.strict:
+        return USUAL_Z[detector.id.rpartition("-")[2]]
+    return float(frozen.cases * (frozen.endorsers + 1) if detector.moves_data else frozen.cases)
+
+
+def _measured(truth: Truth, verdicts: Verdicts, periods: Sequence[Period]) -> tuple[Measured, ...]:
+    found = []
+    for period in periods:
+        counted = tally(truth, verdicts, period.span)
+        missed = binomial_interval(counted.missed, counted.waves) if counted.waves else None
+        delay = None
+        if len(counted.seasons) >= LEAST_SEASONS:
+            delay = bootstrap(counted, lambda drawn: drawn.delay.median, times=BOOTSTRAPS)
+        found.append(Measured(counted, missed, delay))
+    return tuple(found)
