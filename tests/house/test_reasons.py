@@ -50,3 +50,14 @@ def test_every_reason_is_exercised() -> None:
 
 def test_the_file_of_waiting_reasons_holds_reasons() -> None:
     assert set(WAITING.read_text(encoding="utf-8").split()) <= {reason.name for reason in Reason}
+
+
+def test_numbers_in_the_law_are_reasons() -> None:
+    wrong = [
+        f"{path.name}: {number}"
+        for path in sorted((ROOT / "spec").glob("*.md"))
+        for group in re.findall(r"\(([1-4]\d\d\b[^()]*)\)", path.read_text(encoding="utf-8"))
+        for number in re.findall(r"\b[1-4]\d\d\b", group)
+        if int(number) not in set(Reason)
+    ]
+    assert wrong == []
