@@ -13,17 +13,27 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from tests.client.test_dossier import finding, history_of_epochs, incident_of, motion, rotated, with_auditors
-from tests.client.world import HOUR, PEOPLE, Log, World, judge, report, signer
+from tests.client.world import HOUR, PEOPLE, Log, World, judge, keys_of, report, signer
 from tocsin import charters
 from tocsin.client.dossier import Dossier, Handover, ShownAct, ShownLeaf, build_dossier, encode_dossier
 from tocsin.client.policy import Pin, Policy, policy_of_roster
 from tocsin.client.report import Report
-from tocsin.client.signing import SeedSigner, cosign_checkpoint, sign_acts, sign_checkpoint
+from tocsin.client.signing import SeedSigner, cosign_checkpoint, prove_possession, sign_acts, sign_checkpoint
 from tocsin.client.verify import verify
-from tocsin.kernel.acts import Acknowledge, Annotate, Concur, LeadMotion, Order, StageMotion, Submit, VetoAct
+from tocsin.kernel.acts import (
+    Acknowledge,
+    AdmitMotion,
+    Annotate,
+    Concur,
+    LeadMotion,
+    Order,
+    StageMotion,
+    Submit,
+    VetoAct,
+)
 from tocsin.kernel.charter import Charter
 from tocsin.kernel.digest import digest
-from tocsin.kernel.envelope import Envelope, decode, encode
+from tocsin.kernel.envelope import Envelope, decode, encode, unsigned
 from tocsin.kernel.leaves import (
     Annotated,
     Ballot,
@@ -41,6 +51,8 @@ from tocsin.kernel.leaves import (
 )
 from tocsin.tlog import Checkpoint, checkpoint, merkle, note
 from tocsin.tlog.note import Signature
+
+Acts = Callable[[list[ShownAct]], list[ShownAct]]
 
 HISTORIES: dict[str, Callable[[], tuple[World, str]]] = {}
 
@@ -178,7 +190,9 @@ def forged(world: World, changes: dict[int, Any]) -> Log:
     return log
 
 
-def checked(world: World, message: str, changes: dict[int, Any], policy: Policy | None = None) -> Report:
+def checked(
+    world: World, message: str, changes: dict[int, Any], policy: Policy | None = None, acts: Acts | None = None
+) -> Report:
     """The verifier's word on the true dossier, its leaves taken from the forged log."""
     log = forged(world, changes)
     honest = build_dossier(world, message)
@@ -188,8 +202,10 @@ def checked(world: World, message: str, changes: dict[int, Any], policy: Policy 
         )
         for leaf in honest.leaves
     ]
+    signed = acts(list(honest.acts)) if acts else honest.acts
     return verify(
-        encode_dossier(replace(honest, checkpoint=log.checkpoint().decode(), leaves=shown)), policy or world.policy()
+        encode_dossier(replace(honest, checkpoint=log.checkpoint().decode(), leaves=shown, acts=signed)),
+        policy or world.policy(),
     )
 
 
@@ -202,6 +218,10 @@ def ballots(change: Callable[[list[Ballot]], list[Ballot]]) -> Change:
 
 def rule(**changes: Any) -> Change:
     return lambda leaf: {"rule": replace(leaf.rule, **changes)}
+
+
+def answered(**changes: Any) -> Change:
+    return lambda leaf: {"answers": [replace(leaf.answers[0], **changes), *leaf.answers[1:]]}
 
 
 # (history, leaf, or leaves changed alike, change, what the verifier says)
@@ -285,6 +305,15 @@ LIES: list[tuple[str, type | tuple[type, ...], Change, str]] = [
         lambda leaf: {"answers": [replace(leaf.answers[0], answer="cannot", code="other"), leaf.answers[1]]},
         "beimen signed another answer",
     ),
+    ("ordered", OrderReceipts, answered(late=True), "has a time that cannot be"),
+    ("ordered", OrderReceipts, answered(received=1), "has a time that cannot be"),
+    ("ordered", OrderReceipts, answered(received=None), "has a time that cannot be"),
+    ("ordered", OrderReceipts, answered(answer="cannot", code="other"), "beimen signed another answer"),
+    ("moved", Final, lambda leaf: {"incident": "00" * 32}, "not the one it was opened for"),
+    ("rejected", Final, lambda leaf: {"incident": "00" * 32}, "not the one it was opened for"),
+    ("silent", BlockLeaf, lambda leaf: {"height": 0}, "is not later than the one before"),
+    ("silent", BlockLeaf, lambda leaf: {"at": 0}, "is not later than the one before"),
+    ("silent", BlockLeaf, lambda leaf: {"epoch": 0}, "is not later than the one before"),
     ("relayed", Relayed, lambda leaf: {"code": 432}, "The leaf of the relay and the record made of it do not agree."),
     ("relayed", Relayed, lambda leaf: {"genesis": "00" * 32}, "not that of what the peer sent"),
     ("relayed", Relayed, lambda leaf: {"number": 2}, "The record's id is not that of what the peer sent."),
@@ -428,6 +457,58 @@ def test_what_a_member_signed_out_of_form_does_not_count(worlds: dict[str, tuple
         )  # type: ignore[misc]
         assert not result.ok
         assert "is not canonical" in result.lines[-1].text or "cannot be read" in result.lines[-1].text
+
+
+def test_a_header_that_counts_its_acts_wrong_does_not_count(worlds: dict[str, tuple[World, str]]) -> None:
+    world, message = worlds["silent"]
+    key = world.acting["beimen"]
+    draft = unsigned(world.genesis.digest, "beimen", world.at + 60_000, [judge(message)])
+    payload = draft.payload.replace(b'"acts":1', b'"acts":2')
+    kind = b"application/vnd.tocsin.acts+json"
+    signature = key.sign(b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload))
+    act = ShownAct(Raw(payload), key.public_key, signature.hex(), 0, Raw(draft.acts[0]), [])
+    result = with_acts(world, message, lambda acts: [act if by_author(one, "beimen") else one for one in acts])
+    assert "is not one that beimen signed in the envelope shown for it" in result.lines[-1].text
+
+
+def test_another_sort_of_act_is_no_ballot(worlds: dict[str, tuple[World, str]]) -> None:
+    world, message = worlds["silent"]
+    data = sign_acts(world.acting["beimen"], world.genesis.digest, "beimen", world.at, [Concur(message)])
+    read = decode(data)
+    assert isinstance(read, Envelope)
+    place = place_of(world, Final, message)
+    record = world.decoded[place]
+    assert isinstance(record, Final)
+    lie = [replace(one, act=read.act_digests[0]) if one.member == "beimen" else one for one in record.ballots]
+    result = checked(world, message, {place: replace(record, ballots=lie)}, acts=swapped("beimen", data))
+    assert "is not of the sort that the log says it is" in result.lines[-1].text
+
+
+def test_proofs_of_possession_are_recomputed() -> None:
+    """Members that took a motion without checking its proofs."""
+    world = World()
+    keys = keys_of(world.origin, "houbi")
+    held = [signer(world.origin, "houbi", role) for role in ("root", "act", "finality")]
+    good = prove_possession(held, world.genesis.digest, "houbi", keys, world.at + HOUR)
+    for proofs in (good, [good[0], good[2], good[1]], [*good[:2], "00" * 64]):
+        world = World()
+        world.believing = True
+        terms = AdmitMotion("houbi", "test:houbi", ["reporter", "voter"], keys, world.at + HOUR, proofs)
+        message = world.submit("annan", Submit("motion.admit", None, None, terms, None))
+        world.block(("beimen", judge(message)), ("cigu", judge(message)))
+        result = world.verify(message)
+        assert result.ok == (proofs == good)
+        assert result.ok or "A proof of possession of a key of houbi does not hold." in result.lines[-1].text
+
+
+def test_only_issuers_issue(worlds: dict[str, tuple[World, str]]) -> None:
+    world, message = worlds["silent"]
+    place = world.roster(1)
+    leaf = world.decoded[place]
+    assert isinstance(leaf, RosterLeaf)
+    roster = replace(leaf, members=[replace(leaf.members[0], roles=["voter"]), *leaf.members[1:]])
+    result = checked(world, message, {place: roster}, policy_of_roster(world.genesis, roster))
+    assert "annan may not issue report.cluster.dengue under this rule." in result.lines[-1].text
 
 
 def test_concurrences_and_receipts_are_signed_with_keys_of_their_time(worlds: dict[str, tuple[World, str]]) -> None:

@@ -282,6 +282,13 @@ class Aftermath:
         for answer in leaf.answers:
             if answer.act is None:
                 continue
+            due = terms.due if isinstance(terms, Order) else 0
+            require(
+                answer.received is not None
+                and case.record.at <= answer.received <= leaf.at
+                and (not answer.late or leaf.at >= due),
+                f"The answer of {answer.member} has a time that cannot be.",
+            )
             act, signed = case.acts.take(Acknowledge, answer.member, answer.act)
             in_time(signed, case.record.at, leaf.at)
             wanted = answer.answer or "received"

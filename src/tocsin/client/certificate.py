@@ -140,6 +140,9 @@ def _opening(case: Case) -> None:
         case.opened_index < case.index and opened.at == record.opened <= record.at,
         "The record was not opened before it ended, at the time it states.",
     )
+    # Only a report that is recorded learns its incident later, when it joins or opens one.
+    kept = not isinstance(record, Recorded) or not record.kind.startswith(("report.", "relayed.report."))
+    require(not kept or record.incident == opened.incident, "The record's incident is not the one it was opened for.")
     rule = record.rule
     wanted = None if rule.threshold is None else opened.at + rule.window_s * 1000
     require(opened.ends == wanted, "The vote was not opened for the time that the rule gives it.")

@@ -97,6 +97,20 @@ def rosters(leaves: dict[int, AnyLeaf]) -> dict[int, int]:
     return found
 
 
+def _in_order(leaves: dict[int, AnyLeaf]) -> None:
+    """Height, time and epoch of blocks never go back (spec 4, spec 10)."""
+    before = (-1, 0, 0)
+    for index in sorted(leaves):
+        leaf = leaves[index]
+        if isinstance(leaf, BlockLeaf):
+            now = (leaf.height, leaf.at, leaf.epoch)
+            require(
+                now[0] > before[0] and now[1] >= before[1] and now[2] >= before[2],
+                f"The block leaf {index} is not later than the one before.",
+            )
+            before = now
+
+
 def _roster_leaves(leaves: dict[int, AnyLeaf], shown: dict[int, int]) -> list[tuple[int, RosterLeaf]]:
     found = [(epoch, leaves[index]) for epoch, index in shown.items()]
     return [(epoch, leaf) for epoch, leaf in found if isinstance(leaf, RosterLeaf)]
@@ -121,6 +135,7 @@ def prove(dossier: Dossier, policy: Policy, lines: list[Line]) -> Proven:
     last = leaves.get(head.size - 1)
     if not isinstance(last, BlockLeaf):
         raise _missing("the block leaf with which the checkpoint ends")
+    _in_order(leaves)
     shown = rosters(leaves)
     if last.epoch not in shown:
         raise _missing(f"the roster of epoch {last.epoch}, current at the checkpoint")
