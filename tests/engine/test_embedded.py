@@ -12,10 +12,12 @@ from tests.store.drive import verify_all
 from tests.store.faults import FaultVFS, Plan
 from tests.store.world import CREATED, World
 from tocsin.engine.embedded import engine as module
+from tocsin.engine.embedded.ed25519 import holds
 from tocsin.engine.embedded.engine import EmbeddedEngine
 from tocsin.engine.embedded.ledger import Ledger
-from tocsin.engine.embedded.signatures import Verifier, holds
-from tocsin.engine.port import Engine, EngineBusy, EngineHalted
+from tocsin.engine.embedded.processes import ProcessVerifier, VerifierStopped
+from tocsin.engine.embedded.signatures import Verifier
+from tocsin.engine.port import Engine, EngineBusy, EngineHalted, Ticket
 from tocsin.kernel.block import checks
 from tocsin.kernel.genesis import Check
 from tocsin.kernel.reasons import Reason
@@ -27,12 +29,12 @@ from tocsin.store.store import Store
 class EmbeddedBench:
     """An embedded engine on a store of its own."""
 
-    def __init__(self, path: Path, vfs: str | None = None) -> None:
+    def __init__(self, path: Path, vfs: str | None = None, verifier: Verifier | ProcessVerifier | None = None) -> None:
         self.world = World()
         self._path = path
         self._vfs = vfs
         self._now = CREATED
-        self._verifier = Verifier(2)
+        self._verifier = verifier or Verifier(2)
         self.store = Store.open(path, vfs=vfs)
         self.store.create_network(self.world.genesis_bytes, self.world.founding_bytes)
         self.engine = self._start()
@@ -172,19 +174,23 @@ def test_too_many_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     bench.close()
 
 
-def test_a_slow_callback_or_cancel_harms_nobody(bench: EmbeddedBench) -> None:
+def test_callbacks(bench: EmbeddedBench) -> None:
     world = bench.world
     bench.set_clock(CREATED + 1000)
-    ticket = taken(bench.engine.submit(world.report("district-00", CREATED + 1000).data))
-    assert not ticket.cancel()
-    assert receipt(ticket).codes == [0]
     called = threading.Event()
-    other = taken(bench.engine.submit(world.report("district-01", CREATED + 1000).data))
-    other.add_done_callback(lambda _: called.set())
+    ticket = taken(bench.engine.submit(world.report("district-01", CREATED + 1000).data))
+    ticket.add_done_callback(lambda _: called.set())
     assert called.wait(PATIENCE_S)
+    again: list[Ticket] = []
+    ticket.add_done_callback(again.append)
+    assert again == [ticket]
+    assert ticket.exception() is None
+    with pytest.raises(TimeoutError):
+        Ticket().result(0.01)
 
 
-def test_malformed_keys_and_signatures_do_not_hold() -> None:
+@pytest.mark.parametrize("made", [Verifier, ProcessVerifier])
+def test_malformed_keys_and_signatures_do_not_hold(made: type[Verifier] | type[ProcessVerifier]) -> None:
     world = World()
     envelope = world.report("district-00", CREATED)
     good = Check(bytes.fromhex(envelope.key), envelope.signed, envelope.signature)
@@ -199,8 +205,29 @@ def test_malformed_keys_and_signatures_do_not_hold() -> None:
         good._replace(message=good.message + b"x"),
     ):
         assert not holds(bad)
-    verifier = Verifier(2)
+    verifier = made(2)
     rows = [[good], [good._replace(message=b"x"), good], [], [good] * 5]
     assert verifier.start(rows).verdicts() == [[True], [False, True], [], [True] * 5]
     assert verifier.start([]).verdicts() == []
     verifier.close()
+
+
+def test_a_verifying_process_that_ends_halts_the_engine(tmp_path: Path) -> None:
+    bench = EmbeddedBench(tmp_path / "store.db", verifier=(verifier := ProcessVerifier(2)))
+    world = bench.world
+    bench.set_clock(CREATED + 1000)
+    assert receipt(bench.engine.submit(world.report("district-00", CREATED + 1000).data)).codes == [0]
+    tickets = [taken(bench.engine.submit(one.data)) for one in world.case(CREATED + 1000, 1)]
+    assert [receipt(ticket).codes for ticket in tickets] == [[0]] * 7
+    verifier._workers[0]._process.kill()
+    verifier._workers[0]._process.wait()
+    offered = [world.present("district-02", 1, CREATED + number).data for number in range(20)]
+
+    def offer() -> None:
+        for ticket in [taken(bench.engine.submit(data)) for data in offered]:
+            ticket.result(PATIENCE_S)
+
+    with pytest.raises(EngineHalted, match="checks signatures has ended"):
+        offer()
+    assert isinstance(bench.engine.error, VerifierStopped)
+    bench.close()

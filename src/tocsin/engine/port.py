@@ -25,10 +25,12 @@ in one block.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from tocsin.engine.ticket import Receipt, Ticket
 from tocsin.kernel.envelope import Refusal
+
+__all__ = ["Clock", "Engine", "EngineBusy", "EngineHalted", "FinalBlock", "Receipt", "Ticket"]
 
 Clock = Callable[[], int]
 """Milliseconds since 1970-01-01T00:00Z."""
@@ -41,20 +43,6 @@ class EngineHalted(Exception):
 
 class EngineBusy(Exception):
     """Too many envelopes wait; nothing happened, send this one again a little later."""
-
-
-class Receipt(NamedTuple):
-    """An envelope in a final block: where it stands, and a reason for each act (0 = accepted)."""
-
-    digest: str
-    height: int
-    at: int
-    position: int
-    codes: list[int]
-
-
-Ticket = Future[Receipt | Refusal]
-"""Settled once the envelope's fate is final."""
 
 
 class FinalBlock(Protocol):

@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
+from tocsin.engine.embedded.ed25519 import holds
 from tocsin.engine.embedded.ledger import Ledger, Records
-from tocsin.engine.embedded.signatures import Verifier, Verifying, holds
+from tocsin.engine.embedded.signatures import Checker, Verifying
 from tocsin.engine.port import Clock, EngineBusy, EngineHalted, FinalBlock, Receipt, Ticket
 from tocsin.kernel.block import Outcome, checks
 from tocsin.kernel.envelope import Envelope, Refusal, decode
@@ -57,7 +58,7 @@ class _Staged(NamedTuple):
 class EmbeddedEngine:
     """See `tocsin.engine.port.Engine`. Starts at once; `stop` ends it."""
 
-    def __init__(self, records: Journal, clock: Clock, verifier: Verifier) -> None:
+    def __init__(self, records: Journal, clock: Clock, verifier: Checker) -> None:
         self._records = records
         self._clock = clock
         self._verifier = verifier
@@ -88,9 +89,7 @@ class EmbeddedEngine:
         envelope = decode(data)
         if isinstance(envelope, Refusal):
             return envelope
-        ticket: Ticket = Ticket()
-        # What is on its way cannot be called back.
-        ticket.set_running_or_notify_cancel()
+        ticket = Ticket()
         with self._lock:
             if self._stopping:
                 raise self._halted()
@@ -227,9 +226,9 @@ class EmbeddedEngine:
         outcome = staged.outcome
         for position, (ticket, envelope) in enumerate(zip(staged.tickets, outcome.consumed, strict=True)):
             codes = outcome.receipts[position]
-            ticket.set_result(Receipt(envelope.digest, outcome.height, outcome.at, position, codes))
+            ticket.settle(Receipt(envelope.digest, outcome.height, outcome.at, position, codes))
         for ticket, refusal in staged.refused:
-            ticket.set_result(refusal)
+            ticket.settle(refusal)
         with self._lock:
             for ticket in staged.tickets:
                 del self._unsettled[ticket]
@@ -253,7 +252,7 @@ class EmbeddedEngine:
             left = [] if self._running else list(self._unsettled)
         for ticket in left:
             if not ticket.done():
-                ticket.set_exception(self._halted())
+                ticket.fail(self._halted())
 
     def _halted(self) -> EngineHalted:
         why = "it was told to" if self._error is None else str(self._error)

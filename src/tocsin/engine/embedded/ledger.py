@@ -7,7 +7,8 @@ blocks share a commit.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from tocsin.engine.embedded.signatures import Verifier, holds
+from tocsin.engine.embedded.ed25519 import holds
+from tocsin.engine.embedded.signatures import Checker
 from tocsin.kernel.block import Block, Outcome, apply_block, checks, reads
 from tocsin.kernel.envelope import Envelope
 from tocsin.kernel.genesis import Check
@@ -54,7 +55,7 @@ class LedgerStale(Exception):
 class Ledger:
     """One network. `propose` changes nothing, `commit` takes the block over."""
 
-    def __init__(self, records: Records, verifier: Verifier | None = None) -> None:
+    def __init__(self, records: Records, verifier: Checker | None = None) -> None:
         self.records = records
         self.state = records.load_state()
         self._verifier = verifier

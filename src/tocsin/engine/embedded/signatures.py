@@ -1,4 +1,4 @@
-"""Ed25519 checks in threads (spec 2, spec 3.4).
+"""Signatures of a chunk, checked in threads (spec 3.4).
 
 libsodium runs without the interpreter lock, so threads use all cores; the lock is taken between two checks only.
 """
@@ -6,34 +6,27 @@ libsodium runs without the interpreter lock, so threads use all cores; the lock 
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
 
-import nacl.bindings
-from nacl.exceptions import CryptoError
-
+from tocsin.engine.embedded.ed25519 import holds
 from tocsin.kernel.genesis import Check
 
-_INLINE = 4
-"""So few checks are cheaper here than handed to a thread."""
+__all__ = ["INLINE", "Checker", "Part", "Verifier", "Verifying", "holds"]
 
-_open = nacl.bindings.crypto_sign_open
+INLINE = 4
+"""So few checks are cheaper where they are than handed over."""
 
 
-def holds(check: Check) -> bool:
-    """Whether one signature holds, exactly as libsodium decides it."""
-    key, message, signature = check
-    if len(key) != 32 or len(signature) != 64:
-        return False
-    try:
-        _open(signature + message, key)
-    except CryptoError:
-        return False
-    return True
+class Part(Protocol):
+    """Verdicts on a run of checks, when they are there."""
+
+    def result(self) -> list[bool]: ...
 
 
 class Verifying:
     """Checks on their way. `verdicts` waits for them."""
 
-    def __init__(self, checks: list[list[Check]], parts: list[Future[list[bool]]]) -> None:
+    def __init__(self, checks: list[list[Check]], parts: Sequence[Part]) -> None:
         self.checks = checks
         self._parts = parts
 
@@ -41,6 +34,12 @@ class Verifying:
         """Which hold, in the shape of the checks."""
         flat = iter([one for part in self._parts for one in part.result()])
         return [[next(flat) for _ in row] for row in self.checks]
+
+
+class Checker(Protocol):
+    """What starts checks: threads here, or processes."""
+
+    def start(self, checks: list[list[Check]]) -> Verifying: ...
 
 
 class Verifier:
@@ -53,7 +52,7 @@ class Verifier:
     def start(self, checks: list[list[Check]]) -> Verifying:
         """Check rows of signatures in the background, split evenly over the threads."""
         flat = [check for row in checks for check in row]
-        if len(flat) <= _INLINE:
+        if len(flat) <= INLINE:
             done: Future[list[bool]] = Future()
             done.set_result(_all(flat))
             return Verifying(checks, [done])
