@@ -4,11 +4,12 @@ from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
-from tocsin.client.dossier import build_dossier, encode_dossier
+from tocsin.client.dossier import build_dossier, decode_leaf, encode_dossier
 from tocsin.client.policy import encode_policy, policy_of_genesis
 from tocsin.client.signing import SeedSigner
 from tocsin.kernel.acts import PeerTerms
 from tocsin.kernel.genesis import decode_genesis
+from tocsin.kernel.leaves import Recorded
 from tocsin.lab.archive import Archive
 from tocsin.lab.calibrate import Frozen
 from tocsin.lab.drive import morning
@@ -58,7 +59,9 @@ class ReplayNode:
         policies.mkdir(parents=True, exist_ok=True)
         for network, plan in self.plans.items():
             genesis = decode_genesis(self.tree.store.network(plan.origin).genesis)
-            (policies / f"{self.archive.networks[network].id}.policy").write_bytes(encode_policy(policy_of_genesis(genesis)))
+            (policies / f"{self.archive.networks[network].id}.policy").write_bytes(
+                encode_policy(policy_of_genesis(genesis))
+            )
             for founder in genesis.members:
                 for role in _ROLES:
                     keystore.add(plan.origin, founder.id, role, _signer(plan.origin, founder.id, role))
@@ -72,6 +75,22 @@ class ReplayNode:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode_dossier(build_dossier(source, message)))
         return path
+
+    def dossier_above(self, network: int, message: str, name: str) -> Path | None:
+        """Write the dossier of what the network above recorded of a message; None if it recorded nothing of it."""
+        parent = self.archive.networks[network].parent
+        if parent is None or parent not in self.plans:
+            return None
+        store = self.tree.store.network(self.plans[parent].origin)
+        needle = message.encode()
+        for leaf in store.iter_leaves(0, store.head.size):
+            if leaf.startswith(b'{"leaf":"recorded"') and needle in leaf:
+                read = decode_leaf(leaf, self.plans[parent].origin)
+                if isinstance(read, Recorded) and read.source is not None and read.source.original.id == message:
+                    above = self.archive.networks[parent].id
+                    if read.kind.startswith("relayed.report."):
+                        return self.dossier(parent, read.id, f"{above}-{name}")
+        return None
 
     def policy(self, network: int) -> Path:
         """Where the policy of a network stands."""

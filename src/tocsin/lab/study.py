@@ -67,9 +67,7 @@ def plan(
     return Plan(archive, knowledge, frozen or frozen_for(archive, begin - 1), start, begin, end)
 
 
-def run(
-    plan: Plan, names: Sequence[str], folder: Path, progress: Callable[[int], None] | None = None
-) -> Done:
+def run(plan: Plan, names: Sequence[str], folder: Path, progress: Callable[[int], None] | None = None) -> Done:
     """Run each charter on hosted networks of its own; the first one's data stay in `folder`."""
     truth = Truth(plan.archive)
     runs: dict[str, Run] = {}
@@ -109,6 +107,7 @@ def _dossiers(replay: Replay, node: ReplayNode) -> tuple[str | None, str | None]
             continue
         name = replay.archive.networks[network].id
         written = node.dossier(network, record.message, name)
+        node.dossier_above(network, record.message, name)
         if shown is None or (wave is not None and wave.network == network):
             shown, path = record, str(written)
             command = shlex.join(["tocsin", "verify", str(written), "--policy", str(node.policy(network))])
