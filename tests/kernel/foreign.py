@@ -15,7 +15,7 @@ from tocsin.tlog.cosignature import Cosigner
 from tocsin.tlog.note import ED25519, Signature, VerifierKey
 
 if TYPE_CHECKING:
-    from tests.kernel.histories import Chance
+    from tests.kernel.networks import Chance
 
 FINALITY = 3
 """Lines that make a checkpoint of four members final (spec 10)."""

@@ -134,7 +134,7 @@ def base_holds(book: Book, message: Message) -> bool:
     terms = message.terms
     kind = message.kind
     if message.motion in ABOUT_INCIDENT:
-        incident = book.end_of(message.joins)
+        incident = book.incident(message.joins)
         return incident is not None and incident_base(book, kind, terms, incident, message.author)
     if message.motion in CONSTITUTION:
         return constitution_base(book, kind, terms)

@@ -9,6 +9,9 @@ from tests.oracle.motions import amend, stands_for_incident
 from tocsin.kernel.charter import Rule
 from tocsin.kernel.digest import incident_id
 
+ANSWERED = ("relayed.report.", "relayed.share.", "relayed.order.")
+"""Kinds whose sender is told what became of them (spec 11)."""
+
 
 def open_message(book: Book, **given: Any) -> Message:
     """Number a message and freeze what is frozen at opening; its `opened` leaf unless a broadcast (spec 7)."""
@@ -145,8 +148,7 @@ def _final_destinations(book: Book, message: Message) -> list[list[Any]]:
     back: list[str] = []
     on: list[str] = []
     kind = message.kind
-    answered = ("relayed.report.", "relayed.share.", "relayed.order.")
-    if message.peer is not None and kind.startswith(answered):
+    if message.peer is not None and kind.startswith(ANSWERED):
         back.append(message.peer)
     if message.state == "recorded":
         if message.is_report and message.rule.escalate:
@@ -205,7 +207,7 @@ def record(book: Book, message: Message) -> None:
     else:
         end(book, message, "recorded")
     if message.motion in ABOUT_INCIDENT:
-        incident = book.end_of(message.joins)
+        incident = book.incident(message.joins)
         assert incident is not None
         _touch(book, incident)
         stands_for_incident(book, message, incident)
@@ -305,7 +307,7 @@ def _order(book: Book, message: Message) -> None:
         _stop(book, message, terms.replaces)
     to = list(terms.to)
     if message.peer is not None:
-        to = [name for name, member in sorted(book.members.items()) if member.status == "active"]
+        to = [name for name, member in sorted(book.next_members.items()) if member.status == "active"]
         if terms.expires <= book.at:
             return
     book.orders.append(
@@ -406,7 +408,8 @@ def _excused(book: Book, target: Message) -> set[str]:
 
 def onward(target: Message) -> list[str]:
     """Wherever the record went (spec 11), and back to who sent it."""
-    return [*target.went, *([target.peer] if target.peer is not None else [])]
+    back = target.peer is not None and target.kind.startswith(ANSWERED)
+    return [*target.went, *([target.peer] if back and target.peer is not None else [])]
 
 
 def neutrals_short(book: Book, target: Message) -> bool:

@@ -203,7 +203,7 @@ def _about_incident(book: Book, what: str, kind: str, terms: Any, author: str, i
         if terms.do == "vacate":
             if incident.lead is None:
                 found.append(R.NOT_APPLICABLE)
-            if incident.lead == author:
+            if author in (incident.lead, terms.base):
                 found.append(R.SUBJECT_IS_MOVER)
     elif what == "features":
         if law.features_digest(incident) != terms.base:

@@ -8,9 +8,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from tests.oracle import law, motions
-from tests.oracle.acts import Context, perform, receipts
+from tests.oracle.acts import perform, receipts
 from tests.oracle.book import Book, Message
 from tests.oracle.life import incident_leaf, record, tally, vacate, void_unfounded
+from tests.oracle.submit import Context
 from tocsin.kernel.acts import Leave, Rotate
 from tocsin.kernel.envelope import Envelope
 from tocsin.kernel.reasons import Reason as R
@@ -214,7 +215,8 @@ class Oracle(Book):
                 self.used_keys.add(act.key)
             vacate(self, None)
             void_unfounded(self)
-        self.leaves.extend(sorted(self.peer_leaves, key=lambda leaf: leaf["origin"]))
+        last = {leaf["origin"]: leaf for leaf in self.peer_leaves}
+        self.leaves.extend(last[origin] for origin in sorted(last))
         if self.next_charter.digest != self.charter.digest:
             self.emit("charter", digest=self.next_charter.digest, at=self.at)
         if self.roster_changed and self.next_members != self.members:

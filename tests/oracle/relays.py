@@ -6,7 +6,7 @@ import msgspec
 
 from tests.oracle import law
 from tests.oracle.book import WEEK, Book, Incident
-from tests.oracle.life import open_message, send
+from tests.oracle.life import ANSWERED, open_message, send
 from tocsin.kernel.acts import RelayAct, Subject
 from tocsin.kernel.digest import relayed_id
 from tocsin.kernel.reasons import Reason as R
@@ -15,8 +15,6 @@ FINAL_LEAVES = ("recorded", "rejected", "vetoed", "lapsed", "withdrawn", "void")
 
 
 TRAVELS = {"finding": "relayed.finding", "annotated": "relayed.annotated", "order_receipts": "relayed.receipts"}
-ANSWERED = ("relayed.report.", "relayed.share.", "relayed.order.")
-"""Kinds whose sender is told what became of them (spec 11)."""
 
 
 def relay(book: Book, act: RelayAct, carrier: str, proofs: bool) -> list[R]:
