@@ -23,11 +23,13 @@ test: .venv/ready ## Run all tests
 
 check: .venv/ready ## Lint, types, layers
 	$(RUN)/ruff check
-	$(RUN)/ruff format --check src tests tools
 	$(RUN)/mypy
 	$(RUN)/lint-imports --no-cache
+
+generate: .venv/ready ## Make anew what is generated from the code: schemas, reasons, diagrams, vectors
+	for tool in tools/make_*.py; do $(RUN)/python $$tool; done
 
 bench: .venv/ready ## Measure our cost beside its limits
 	$(RUN)/tocsin bench
 
-.PHONY: help run test check bench
+.PHONY: help run test check generate bench
