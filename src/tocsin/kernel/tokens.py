@@ -57,13 +57,13 @@ def charge(draft: Draft, message: Message) -> None:
 
 
 def give_back(draft: Draft, message: Message, upheld: bool = False) -> None:
-    """Return the token, once: recorded, or endorsed by enough; without ballots only when upheld."""
+    """Return the token, once: recorded, or endorsed by enough; without ballots only when upheld (spec 9.4, F20)."""
     if not message.token_spent:
         return
     rule = draft.rule(message)
     endorsed = sum(1 for one in message.ballots.values() if one.verdict == "endorse" and not one.late)
-    recorded = message.state == "recorded" and not rule.ballotless
-    if not (upheld or recorded or (endorsed >= draft.charter_of(message).tokens.return_at and not rule.ballotless)):
+    enough = message.state == "recorded" or endorsed >= draft.charter_of(message).tokens.return_at
+    if not (upheld if rule.ballotless else enough):
         return
     message.token_spent = False
     account = draft.account(message.author)
