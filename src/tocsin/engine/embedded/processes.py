@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import BinaryIO
 
 from tocsin.engine.embedded.ed25519 import holds
@@ -70,7 +71,9 @@ class _Worker:
         return [one == 1 for one in told]
 
     def close(self) -> None:
-        self._to.close()
+        # What a process that has ended did not take is still in the buffer, and of no use.
+        with suppress(OSError):
+            self._to.close()
         self._from.close()
         self._process.wait()
 
