@@ -4,10 +4,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tocsin.cli import charter, demo, keys, ledger, replay, verify
+from tocsin.cli import bench, charter, demo, keys, ledger, replay, verify
 from tocsin.cli.output import Failure
 
-VERBS = (demo, replay, verify, ledger, charter, keys)
+VERBS = (demo, replay, verify, ledger, charter, keys, bench)
 
 
 def parser() -> argparse.ArgumentParser:
