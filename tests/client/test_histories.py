@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.client.world import Log
-from tests.kernel import foreign, histories
-from tests.kernel.histories import Chance, Seeded, Story, some_network
+from tests.kernel import foreign, histories, networks, writers
+from tests.kernel.histories import Story
+from tests.kernel.networks import Chance, Seeded, some_network
 from tests.oracle.beside import Kernel, Sealed
 from tests.oracle.oracle import Oracle
 from tocsin.client.dossier import build_dossier, encode_dossier
@@ -51,7 +52,7 @@ class RealForeign(foreign.Foreign):
 
 @pytest.fixture(autouse=True)
 def _real_keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    words = histories.hexes
+    words = networks.hexes
 
     def seal(
         genesis: str, author: str, acts: list[Any], valid_until: int, key: str, signed: bool = True, proofs: bool = True
@@ -61,9 +62,10 @@ def _real_keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         assert isinstance(envelope, Envelope)
         return Sealed(envelope, signed, proofs)
 
-    monkeypatch.setattr(histories, "hexes", lambda *parts: real(words(*parts)))
+    for module in (networks, writers, histories):
+        monkeypatch.setattr(module, "hexes", lambda *parts: real(words(*parts)))
     monkeypatch.setattr(histories, "seal", seal)
-    monkeypatch.setattr(histories, "Foreign", RealForeign)
+    monkeypatch.setattr(writers, "Foreign", RealForeign)
     yield
     HELD.clear()
 

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from tests.client.test_dossier import history_of_epochs
+from tests.client.histories import history_of_epochs
 from tests.client.world import World
 from tocsin.client.dossier import build_dossier
 from tocsin.client.export import tlog_proof
