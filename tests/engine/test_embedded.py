@@ -18,6 +18,7 @@ from tocsin.engine.embedded.ledger import Ledger
 from tocsin.engine.embedded.processes import ProcessVerifier, VerifierStopped
 from tocsin.engine.embedded.signatures import Verifier
 from tocsin.engine.port import Engine, EngineBusy, EngineHalted, Ticket
+from tocsin.kernel.acts import Present
 from tocsin.kernel.block import checks
 from tocsin.kernel.genesis import Check
 from tocsin.kernel.reasons import Reason
@@ -93,6 +94,17 @@ def test_blocks_gather_while_a_commit_runs(bench: EmbeddedBench) -> None:
     assert heights == sorted(heights)
     assert 3 <= len(set(heights)) < 100
     assert max(heights.count(height) for height in set(heights)) <= module.CHUNK
+
+
+def test_envelopes_of_many_acts_make_blocks_of_few(bench: EmbeddedBench) -> None:
+    world = bench.world
+    bench.set_clock(CREATED + 1000)
+    envelopes = [world.envelope("district-00", [Present(1)] * 256, CREATED + number) for number in range(120)]
+    heights = [receipt(ticket).height for ticket in [bench.engine.submit(one.data) for one in envelopes]]
+    for height in set(heights):
+        block = bench.store.network(world.origin).block(height)
+        assert block is not None
+        assert sum(map(len, block.envelopes[:-1])) < module.CHUNK_BYTES
 
 
 def test_a_key_that_changes_between_chunks_is_checked_as_it_now_is(bench: EmbeddedBench) -> None:

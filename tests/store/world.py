@@ -48,7 +48,7 @@ def roomy_charter(voters: int = VOTERS, *, vote_only: bool = False, envelopes: i
         charter,
         rules=rules,
         schemes=[],
-        limits=replace(charter.limits, envelopes=envelopes, reports_week=10**9, open_messages=10**9),
+        limits=replace(charter.limits, envelopes=envelopes, reports_week=0, open_messages=10**9),
         tokens=replace(charter.tokens, bucket=10**9),
     )
 

@@ -19,6 +19,8 @@ from tocsin.kernel.envelope import Envelope, Refusal, decode
 
 CHUNK = 512
 """Envelopes in one block at most."""
+CHUNK_BYTES = 512 * 1024
+"""A block is full with the envelope that brings it to this size: envelopes of many acts make blocks of few."""
 MAX_WAITING = 16_384
 """Envelopes that may wait to be ordered."""
 _MAX_STAGED = 2
@@ -160,8 +162,12 @@ class EmbeddedEngine:
             self._commits.notify_all()
 
     def _take(self) -> list[_Waiting]:
-        count = min(CHUNK, len(self._inbox))
-        return [self._inbox.popleft() for _ in range(count)]
+        taken: list[_Waiting] = []
+        size = 0
+        while self._inbox and len(taken) < CHUNK and size < CHUNK_BYTES:
+            taken.append(self._inbox.popleft())
+            size += len(taken[-1].envelope.data)
+        return taken
 
     def _due(self) -> bool:
         deadline = self._ledger.state.next_deadline()
