@@ -124,10 +124,15 @@ def reads(state: State, at: int, envelopes: Sequence[Envelope], rows: Mapping[st
             else:
                 wanted.update(dict.fromkeys(_reads_of(draft, act)))
     for name in state.based:
-        terms = state.messages[name].terms
+        terms = live[name].terms
         if isinstance(terms, Review):
             wanted[OLD_MESSAGE + terms.target] = None
             _follow(draft, terms.target, wanted)
+        elif isinstance(terms, CloseMotion) and terms.duplicate_of is not None:
+            _redirects(draft, terms.duplicate_of, wanted)
+    for message in live.values():
+        if message.incident not in (None, "new") and message.incident not in state.incidents:
+            _redirects(draft, str(message.incident), wanted)
     for name in list(wanted):
         if name.startswith(OLD_INCIDENT):
             _redirects(draft, name.removeprefix(OLD_INCIDENT), wanted)

@@ -22,7 +22,8 @@ def base_holds(draft: Draft, message: Message) -> bool:
     """The base alone (spec 8, F8)."""
     terms = message.terms
     if message.kind.startswith("motion."):
-        incident = draft.incident_end(message.incident)
+        # The incident of its opening: where that is closed the motion is void, whatever the name leads to now (F13).
+        incident = draft.incident(message.joins)
         if isinstance(terms, LeadMotion) and terms.do == "stand":
             candidate = draft.next_member(message.author)
             if candidate is None or candidate.status != "active":

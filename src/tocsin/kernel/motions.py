@@ -293,7 +293,7 @@ def roster_lines(draft: Draft) -> list[RosterMember]:
 def apply(draft: Draft, message: Message) -> None:
     """The effect of a recorded motion, on the next version (F1)."""
     terms = message.terms
-    incident = draft.incident_end(message.incident)
+    incident = draft.incident(message.joins)
     if isinstance(terms, OF_AN_INCIDENT) and incident is not None:
         _apply_to_incident(draft, message, terms, incident.id)
     elif isinstance(terms, PeerMotion):
