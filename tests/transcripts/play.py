@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tests.transcripts.script import Said, Verbs, changed, length
 from tests.transcripts.show import Shower, moment
-from tests.transcripts.world import ROLES, START, VALID_MS, Network, Result, ScenarioError
-from tocsin.charters import load
+from tests.transcripts.world import ROLES, START, Network, Result, ScenarioError
+from tocsin.charters import for_network, load
 from tocsin.kernel import acts, leaves
 from tocsin.kernel.charter import Charter
 from tocsin.kernel.digest import incident_id, message_id
@@ -32,7 +32,7 @@ class Player:
         self.networks = self.shower.networks
         self.ids: dict[str, str] = {}
         self.verbs = Verbs(self.ids, self.networks)
-        self.charters: dict[str, Charter] = {}
+        self.charters: dict[str, dict[str, str]] = {}
         self.waiting: dict[str, list[list[Queued]]] = {}
         self.counts: dict[str, int] = {}
 
@@ -68,9 +68,8 @@ class Player:
     def _network(self, rest: str) -> Iterator[str]:
         name, *options = rest.split()
         values = dict(one.split("=", 1) for one in options)
-        charter = changed(load(values.pop("charter")), values)
         self.networks[name] = self.verbs.network = Network(name)
-        self.charters[name] = charter
+        self.charters[name] = values
         self.waiting[name] = []
         yield from ()
 
@@ -82,9 +81,16 @@ class Player:
         yield from ()
 
     def _found(self, rest: str) -> Iterator[str]:
-        for name, charter in list(self.charters.items()):
+        for name, values in list(self.charters.items()):
             del self.charters[name]
             network = self.networks[name]
+            charter = load(values.pop("charter"))
+            if values.pop("fit", None):
+                roles = list(network.roles.values())
+                counts = [sum(role in one for one in roles) for role in ("voter", "supervisor")]
+                charter, notes = for_network(charter.name, *counts, k=_int(values.pop("k", None)))
+                yield from notes
+            charter = changed(charter, values)
             self._name_charter(charter)
             result = network.found(charter, self.now)
             self._name_keys(network)
@@ -154,9 +160,11 @@ class Player:
             parts.append(Queued(said, name or None, None, dropped, author))
             lines.append(f"{shown} {text}" + (f" as {name}" if name else ""))
         parts[-1].must = must
-        key = None if parts[0].said.key == "act" else self.network.keyring(author).signer(parts[0].said.key)
-        valid = VALID_MS if options is None else length(options[1])
-        envelope = self.network.put(author, [one.said.act for one in parts], self.now, lines, key=key, valid=valid)
+        lines[-1] += "" if options is None else options[0]
+        how: dict[str, object] = {} if options is None else {"valid": length(options[1])}
+        if parts[0].said.key != "act":
+            how["key"] = self.network.keyring(author).signer(parts[0].said.key)
+        envelope = self.network.put(author, [one.said.act for one in parts], self.now, lines, **how)
         for index, one in enumerate(parts):
             if one.said.opens is not None:
                 id = message_id(envelope.digest, index)
@@ -297,6 +305,10 @@ class Player:
         """The logs as they stand, so that not one byte of them can change unseen."""
         for name, network in self.networks.items():
             yield f"{name} ends with {len(network.log)} leaves, root {network.root(len(network.log)).hex()[:16]}"
+
+
+def _int(text: str | None) -> int | None:
+    return None if text is None else int(text)
 
 
 def script_of(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
     # a comment
     network N1 charter=figure-4 [tokens.bucket=2 ...]      a network, by a charter that ships, with changes
+    network N1 charter=pilot fit=yes [k=2]                 the same, fitted to the number of its voters
     members A,B: reporter voter; R: supervisor             its founders
     found                                                  block 0 of every network so far
     link N1 under N2, represented by R                     `motion.peer` on both sides, by the votes of all electors

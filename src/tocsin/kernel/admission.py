@@ -39,8 +39,8 @@ def admit(draft: Draft, envelope: Envelope, signature_holds: bool, in_block: dic
         back = (at - account.quota_at) // limits.envelope_ms
         account.quota = min(limits.envelopes, account.quota + back)
         account.quota_at += back * limits.envelope_ms
-    if account.quota == limits.envelopes:
-        account.quota_at = at
+    if account.quota >= limits.envelopes:
+        account.quota, account.quota_at = limits.envelopes, at
     if account.quota < 1:
         return Reason.QUOTA
     account.quota -= 1

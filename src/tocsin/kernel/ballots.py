@@ -27,7 +27,9 @@ def judge(draft: Draft, author: str, act: Judge, act_digest: str) -> Reason:
     if act.data_through is not None and act.data_through > draft.at // DAY_MS + 1:
         return Reason.DATA_FROM_FUTURE
     row: Message = draft.edit("message", act.message)
-    late = row.counted
+    # Late from the block after the one in which the message became endorsed (F15).
+    start = draft.state.messages.get(act.message)
+    late = start is not None and start.state == "endorsed"
     row.ballots[author] = Ballot(author, act.verdict, act.code, act.by, act_digest, draft.meta.epoch, late)
     row.ballot_times[author] = draft.at
     draft.touched[row.id] = row.number

@@ -346,6 +346,7 @@ def _close(draft: Draft, last: list[tuple[str, Rotate | Leave]]) -> None:
     """Step 4: leave and rotate, then the next version of peers, charter and roster (spec F1)."""
     for author, act in last:
         standing.apply(draft, author, act)
+    motions.settle_peers(draft)
     for origin in sorted(draft.peers_changed):
         draft.leaf(motions.peer_leaf(draft, origin, draft.peers_changed[origin]))
     if draft.meta.charter != draft.state.meta.charter:

@@ -52,6 +52,7 @@ class Draft:
         self.based: list[tuple[int, str]] = []
         self.electorates: dict[tuple[str, str], Any] = {}
         self.peers_changed: dict[str, str | None] = {}
+        self.next_peers: dict[str, Peer | None] = {}
         self.charter_cause: str | None = None
         self.roster_changed = False
         self.due: list[Deadline] = []
@@ -135,9 +136,13 @@ class Draft:
         return row
 
     def peer(self, origin: str) -> Peer | None:
-        """A peer, not to be changed."""
+        """A peer as it was at the start of the block, but for what relays moved, not to be changed (spec 4.4)."""
         row: Peer | None = self.get("peer", origin)
-        return row
+        return None if row is None or row.state == "removed" else row
+
+    def next_peer(self, origin: str) -> Peer | None:
+        """A peer as motions of this block will leave it (spec F1)."""
+        return self.next_peers[origin] if origin in self.next_peers else self.peer(origin)
 
     def peer_of(self, genesis: str) -> Peer | None:
         """The peer with this genesis, not to be changed."""

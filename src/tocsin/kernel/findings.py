@@ -6,7 +6,7 @@ from tocsin.kernel.draft import Draft
 from tocsin.kernel.electorate import author_member, parties
 from tocsin.kernel.leaves import FindingLeaf, Original, Post, Settled, StainMark, To
 from tocsin.kernel.reasons import Reason
-from tocsin.kernel.rows import OLD_MESSAGE, Message, Stain
+from tocsin.kernel.rows import OLD_MESSAGE, Incident, Message, Stain
 from tocsin.kernel.words import Truth
 
 
@@ -37,10 +37,16 @@ def check(draft: Draft, author: str, terms: Finding | Review) -> Reason:
         return Reason.REVIEW_EXISTS if target.reviewed or target.review_open else Reason.ACCEPTED
     if author in parties(draft, target):
         return Reason.PARTY_OR_LEAD
-    incident = draft.incident(target.incident) or draft.incident_end(target.incident)
+    incident = incident_of(draft, target)
     if incident is not None and incident.lead == author:
         return Reason.PARTY_OR_LEAD
     return Reason.ACCEPTED if holds(draft, terms) else Reason.FINDING_STANDS
+
+
+def incident_of(draft: Draft, target: Message) -> Incident | None:
+    """The live incident of a final report: the one it joined, or if it was not recorded that of its opening (F12)."""
+    end = draft.incident_end(target.incident if target.state == "recorded" else target.joins)
+    return None if end is None or end.closed is not None else end
 
 
 def holds(draft: Draft, terms: Terms | None) -> bool:

@@ -112,10 +112,9 @@ def close(draft: Draft, name: str, duplicate_of: str | None, cause: str | None) 
 
 def vacate_for(draft: Draft, member: str) -> None:
     """Leads fall vacant when their holder is no longer active (spec F13)."""
-    for name in draft.names("incident"):
-        row = draft.incident(name)
-        if row is not None and row.lead == member:
-            set_lead(draft, name, None, None)
+    held = [row for name in draft.names("incident") if (row := draft.incident(name)) is not None and row.lead == member]
+    for row in sorted(held, key=lambda row: row.number):
+        set_lead(draft, row.id, None, None)
 
 
 def write(draft: Draft, row: Incident, change: str, cause: str | None) -> None:

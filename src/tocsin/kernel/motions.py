@@ -84,7 +84,7 @@ def base_holds(draft: Draft, terms: Terms | None, incident: Incident | None) -> 
     if isinstance(terms, AdmitMotion):
         return not _used(draft, terms.keys) and draft.next_member(terms.member) is None and _entity_free(draft, terms)
     if isinstance(terms, PeerMotion):
-        peer = draft.peer(terms.origin)
+        peer = draft.next_peer(terms.origin)
         return terms.base == (None if peer is None else entry_digest(peer.entry))
     if isinstance(terms, CharterMotion | UpgradeMotion):
         return terms.base == draft.meta.charter
@@ -126,8 +126,6 @@ def check(draft: Draft, author: str, terms: Terms | None, incident: Incident | N
             return Reason.NOT_APPLICABLE
         if terms.base == author:
             return Reason.SUBJECT_IS_MOVER
-    if isinstance(terms, LeadMotion) and terms.do == "stand" and terms.base == author:
-        return Reason.NOT_APPLICABLE
     if isinstance(terms, FeaturesMotion) and terms.areas != sorted(set(terms.areas)):
         return Reason.NOT_SORTED
     if isinstance(terms, CloseMotion) and incident is not None and not _may_be_duplicate(
@@ -190,7 +188,7 @@ def _check_member(draft: Draft, author: str, terms: Terms | None, proofs: list[b
 
 
 def _check_peer(draft: Draft, terms: PeerMotion) -> Reason:
-    peer = draft.peer(terms.origin)
+    peer = draft.next_peer(terms.origin)
     if (terms.do == "add") != (peer is None) or (terms.do in ("add", "repin")) != (terms.entry is not None):
         return Reason.NOT_APPLICABLE
     if terms.do == "thaw" and (peer is None or peer.state != "frozen"):
@@ -213,7 +211,7 @@ def _check_peer(draft: Draft, terms: PeerMotion) -> Reason:
             return Reason.UNKNOWN_MEMBER
     if entry.relation == "parent":
         for name in draft.names("peer"):
-            other = draft.peer(name)
+            other = draft.next_peer(name)
             if other is not None and other.entry.relation == "parent" and name != terms.origin:
                 return Reason.SECOND_PARENT
     return Reason.ACCEPTED
@@ -228,7 +226,8 @@ def _check_charter(draft: Draft, charter: Charter) -> Reason:
 
 
 def _peers(draft: Draft) -> list[Peer]:
-    return [draft.get("peer", name) for name in draft.names("peer")]
+    names = sorted({*draft.names("peer"), *draft.next_peers})
+    return [peer for name in names if (peer := draft.next_peer(name)) is not None]
 
 
 def keeps_invariants(draft: Draft, message: Message) -> bool:
@@ -344,18 +343,33 @@ def _apply_to_incident(draft: Draft, message: Message, terms: Terms, name: str) 
 
 
 def _apply_peer(draft: Draft, terms: PeerMotion, cause: str) -> None:
+    """Plan the entry; it is current from the block's end (spec 4.4, F1)."""
     draft.peers_changed[terms.origin] = cause
-    if terms.do == "remove":
-        draft.drop("peer", terms.origin)
-        draft.changes["peer"].setdefault(terms.origin, None)
-    elif terms.do == "thaw":
-        draft.edit("peer", terms.origin).state = "active"
-    elif terms.entry is not None:
-        old = draft.peer(terms.origin)
-        if old is None:
-            draft.put("peer", terms.origin, Peer(terms.origin, terms.entry, "active", 1, 1, []))
+    old = draft.next_peer(terms.origin)
+    if terms.do == "remove" or (old is None and terms.entry is None):
+        draft.next_peers[terms.origin] = None
+    elif old is None and terms.entry is not None:
+        draft.next_peers[terms.origin] = Peer(terms.origin, terms.entry, "active", 1, 1, [])
+    elif old is not None:
+        row = copy(old)
+        row.state = "active" if terms.do == "thaw" else row.state
+        row.entry = terms.entry or row.entry
+        draft.next_peers[terms.origin] = row
+
+
+def settle_peers(draft: Draft) -> None:
+    """Step 4: planned entries become current. Counters go on from the row there is, removed ones' too."""
+    for origin, planned in draft.next_peers.items():
+        row: Peer | None = draft.get("peer", origin)
+        if row is None:
+            if planned is not None:
+                draft.put("peer", origin, planned)
+            continue
+        row = draft.edit("peer", origin)
+        if planned is None:
+            row.state = "removed"
         else:
-            draft.edit("peer", terms.origin).entry = terms.entry
+            row.state, row.entry = planned.state, planned.entry
 
 
 def peer_leaf(draft: Draft, origin: str, cause: str | None) -> PeerLeaf:

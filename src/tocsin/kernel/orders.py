@@ -24,7 +24,8 @@ def check(draft: Draft, terms: Order) -> Reason:
 def holds(draft: Draft, terms: Order | Revoke) -> bool:
     """Base of `replaces` and of a revocation: that order still runs (F8)."""
     old = terms.order if isinstance(terms, Revoke) else terms.replaces
-    return old is None or draft.order(old) is not None
+    order = None if old is None else draft.order(old)
+    return old is None or (order is not None and order.source is None)
 
 
 def start(draft: Draft, message: Message) -> None:
@@ -83,7 +84,6 @@ def acknowledge(draft: Draft, author: str, act: Acknowledge, act_digest: str) ->
     if all(one in row.answers and row.answers[one].answer is not None for one in row.to):
         row.complete = True
         receipts(draft, row, "complete")
-        draft.drop("order", row.id)
     return Reason.ACCEPTED
 
 
@@ -109,5 +109,6 @@ def expire(draft: Draft, name: str) -> None:
     """The last leaf, and no receipts from now on."""
     order = draft.order(name)
     if order is not None:
-        receipts(draft, order, "expires")
+        if not order.complete:
+            receipts(draft, order, "expires")
         draft.drop("order", name)

@@ -122,7 +122,8 @@ def relay(draft: Draft, author: str, act: RelayAct, verdicts: list[bool], act_di
     if not own or not all(verdicts):
         return Reason.BAD_CHECKPOINT
     cosigned = cosignature.count(statement.lines, verdicts[len(own) :])
-    if len(cosigned) < finality(sum(1 for one in peer.entry.roster if one.active)):
+    # By the roster of the block's start, whose keys `checks` named.
+    if len(cosigned) < finality(sum(1 for one in draft.state.peers[act.peer].entry.roster if one.active)):
         return Reason.NOT_FINAL_CHECKPOINT
     head = statement.checkpoint
     reason = _check_extends(peer, act, statement)
@@ -215,6 +216,7 @@ class _Incoming(NamedTuple):
     body: str | None
     source: Source
     answered: bool
+    refused: Reason = Reason.ACCEPTED
 
 
 def _take(draft: Draft, carrier: str, origin: str, leaf: AnyLeaf, number: int, act: str, envelope: str) -> None:
@@ -282,9 +284,9 @@ def _incoming(draft: Draft, peer: Peer, leaf: AnyLeaf, number: int) -> _Incoming
         wanted = {"report": "child", "order": "parent"}.get(own.partition(".")[0])
         if own.partition(".")[0] not in ("report", "order", "share"):
             return Reason.BAD_LEAF
-        if wanted is not None and peer.entry.relation != wanted:
-            return Reason.WRONG_RELATION
-        return _Incoming("relayed." + own, leaf.status, leaf.subject, leaf.terms, leaf.body, source, True)
+        wrong = wanted is not None and peer.entry.relation != wanted
+        refused = Reason.WRONG_RELATION if wrong else Reason.ACCEPTED
+        return _Incoming("relayed." + own, leaf.status, leaf.subject, leaf.terms, leaf.body, source, True, refused)
     return Reason.BAD_LEAF
 
 
@@ -333,6 +335,8 @@ def _statement_on(draft: Draft, genesis: str, leaf: Annotated | FindingLeaf, num
 def _refuse(draft: Draft, carrier: str, peer: Peer, leaf: AnyLeaf, incoming: _Incoming) -> Reason:
     """Dedupe, hops, quota, rule: the code of the `relayed` leaf (spec 11)."""
     source = incoming.source
+    if incoming.refused:
+        return incoming.refused
     if draft.meta.genesis in source.path:
         return Reason.LOOP
     if len(source.path) > MAX_HOPS:

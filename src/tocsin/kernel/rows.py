@@ -193,11 +193,12 @@ class RunningOrder(Struct):
 
 class Peer(Struct):
     """A peer's entry with its pins and counters. `reports`: times of the accepted reports of the
-    last week; `next_in`, `next_out`: numbers expected and to be given."""
+    last week; `next_in`, `next_out`: numbers expected and to be given. A removed peer's row stays, so that
+    its numbers are never given twice."""
 
     origin: str
     entry: PeerEntry
-    state: Literal["active", "frozen"]
+    state: Literal["active", "frozen", "removed"]
     next_in: int
     next_out: int
     reports: list[int]

@@ -150,8 +150,8 @@ class State:
 
     @property
     def peers(self) -> dict[str, schema.Peer]:
-        """Peers by origin."""
-        return self.tables["peer"]
+        """Peers by origin, without those removed."""
+        return {origin: row for origin, row in self.tables["peer"].items() if row.state != "removed"}
 
     @property
     def sent(self) -> dict[str, schema.Sent]:
@@ -229,7 +229,7 @@ class State:
 
 def is_based(kind: str) -> bool:
     """Whether messages of this kind stay open on a base that may cease to hold (spec 8, spec F8)."""
-    return kind.startswith("motion.") or kind == "finding.review"
+    return kind.startswith(("motion.", "order.")) or kind in ("finding", "finding.review")
 
 
 class Change(Protocol):

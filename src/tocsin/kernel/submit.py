@@ -107,7 +107,7 @@ def _stage(draft: Draft, act: Submit, joins: str | None) -> str:
     incident = draft.incident(joins)
     if incident is None and act.terms is not None:
         target = target_of(draft, act)
-        incident = None if target is None else draft.incident(target.incident)
+        incident = None if target is None else findings.incident_of(draft, target)
     return "none" if incident is None else incident.stage
 
 
@@ -153,8 +153,8 @@ def _check_terms(draft: Draft, author: str, act: Submit, incident: Incident | No
             return Reason.UNKNOWN_PEER
         if record is None:
             return Reason.UNKNOWN_MESSAGE
-        if not findings.is_report(record.kind) or record.state != "recorded":
-            return Reason.NOT_A_REPORT
+        if record.state != "recorded":
+            return Reason.NOT_APPLICABLE
     return Reason.ACCEPTED
 
 

@@ -12,6 +12,7 @@ def refill(account: Account, at: int, charter: Charter) -> None:
     """One token for each full refill time since the bucket was last full or refilled (F20)."""
     law = charter.tokens
     if account.tokens >= law.bucket:
+        account.tokens = law.bucket  # an amendment may have made the bucket smaller
         return
     step = law.refill_s * 1000
     earned = (at - account.tokens_at) // step
@@ -24,7 +25,9 @@ def afford(draft: Draft, author: str, kind: str, rule: Rule, actual: bool) -> Re
     account: Account = draft.get("account", author)
     limits = draft.charter.limits
     if kind.startswith("report."):
-        if limits.reports_week and len(_this_week(account, draft.at)) >= limits.reports_week:
+        # Broadcasts are not counted (F21).
+        counted = limits.reports_week and rule.model != "broadcast"
+        if counted and len(_this_week(account, draft.at)) >= limits.reports_week:
             return Reason.TOO_MANY_REPORTS
         if actual:
             refill(draft.account(author), draft.at, draft.charter)
@@ -47,7 +50,7 @@ def charge(draft: Draft, message: Message) -> None:
     if not message.kind.startswith("report."):
         return
     account = draft.account(message.author)
-    if draft.charter.limits.reports_week:
+    if draft.charter.limits.reports_week and draft.rule(message).model != "broadcast":
         account.reports = [*_this_week(account, draft.at), draft.at]
     if message.status == "actual":
         if account.tokens >= draft.charter.tokens.bucket:
