@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from tests.store.drive import run_cases, verify_all
+from tests.store.drive import run_case, run_cases, verify_all
 from tests.store.world import BUREAU, CREATED, World, signer
 from tocsin.client.signing import cosign_checkpoint, sign_checkpoint
 from tocsin.engine.embedded.ledger import Ledger
@@ -157,3 +157,17 @@ def test_signed_heads_are_compared(made: Path) -> None:
         findings = check(made, signed={bad.origin: bad})
         assert len(findings) == 1
         assert what in findings[0].what
+
+
+def test_a_store_that_is_written_meanwhile_is_checked_at_one_moment(store: Store, world: World) -> None:
+    ledger = Ledger(store.create_network(world.genesis_bytes, world.founding_bytes))
+    run_cases(world, ledger, 3)
+    at = CREATED + 100_000
+
+    def write_more(_: str, done: int, __: int) -> None:
+        run_case(world, ledger, at + 1000 * done, done % 7)
+
+    with Store.open(store.path, read_only=True) as reading:
+        assert list(fsck(reading, verify_all, progress=write_more)) == []
+    assert ledger.state.meta.height == 3 + 4
+    assert check(store.path) == []

@@ -261,6 +261,29 @@ def test_readers_in_other_threads(store: Store, world: World) -> None:
     assert wrong == []
 
 
+def test_another_threads_transaction_holds_up_no_commit(store: Store, world: World) -> None:
+    """An engine that flushes must find its block on disk, whatever a slow transaction elsewhere still gathers."""
+    other = World("health.example/other")
+    mine, theirs = (store.create_network(one.genesis_bytes, one.founding_bytes) for one in (world, other))
+    opened, committed = threading.Event(), threading.Event()
+
+    def gather() -> None:
+        with store.transaction():
+            run_case(other, Ledger(theirs), CREATED + 1000)
+            opened.set()
+            committed.wait(10)
+            run_case(other, Ledger(theirs), CREATED + 2000, 1)
+
+    slow = threading.Thread(target=gather)
+    slow.start()
+    assert opened.wait(10)
+    run_case(world, Ledger(mine), CREATED + 1000)
+    assert mine.durable == (1, 8)
+    committed.set()
+    slow.join()
+    assert theirs.durable == (2, 12)
+
+
 def test_leaves_that_disagree_with_their_root_do_not_open(tmp_path: Path, path: Path) -> None:
     import apsw
 

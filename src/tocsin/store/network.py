@@ -169,7 +169,7 @@ class NetworkStore(Records):
             part.checkpoints[size] = (note, kept)
 
     def flush(self) -> None:
-        """Make what is staged durable, unless the store has a transaction open whose end will do it."""
+        """Make what is staged durable, unless this thread has a transaction open whose end will do it."""
         self._store.flush()
 
     def _staged(self) -> Staged:

@@ -54,7 +54,6 @@ class Store:
         self._readers: list[apsw.Connection] = []
         self._networks: dict[str, NetworkStore] = {}
         self._failed: StoreError | None = None
-        self._depth = 0
         self._segment = 1
         self._next_net = 1
         self.full_tile = lru_cache(_TILES_KEPT)(self._full_tile)
@@ -170,12 +169,13 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Blocks appended inside are written together at its end: one transaction, one fsync. May be nested.
+        """Blocks that this thread appends inside are written together at its end: one transaction, one fsync.
 
-        For one thread that drives many networks; an error inside leaves the store readable only.
+        For a thread that drives many networks; may be nested. Another thread's commit may write some of the blocks
+        earlier. An error inside leaves the store readable only.
         """
         self._writable()
-        self._depth += 1
+        self._local.depth = self._depth + 1
         try:
             yield
         except BaseException as error:
@@ -183,12 +183,17 @@ class Store:
             self._fail(StoreStale(f"A transaction on {self.path} broke off ({error}); open the store again."))
             raise
         finally:
-            self._depth -= 1
-        if self._depth == 0:
-            self.commit()
+            self._local.depth = self._depth - 1
+        self.flush()
+
+    @property
+    def _depth(self) -> int:
+        """How many transactions this thread has open."""
+        depth: int = getattr(self._local, "depth", 0)
+        return depth
 
     def flush(self) -> None:
-        """Make what is staged durable, unless a transaction is open whose end will do it."""
+        """Make what is staged durable, unless this thread has a transaction open whose end will do it."""
         if self._depth == 0:
             self.commit()
 
@@ -233,6 +238,18 @@ class Store:
             network.fail()
 
     # Reading; for the store's own modules.
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """What this thread reads inside is of one moment, whatever is committed meanwhile."""
+        reader = self._reader()
+        with sqlite_errors(str(self.path), reader):
+            reader.execute("BEGIN")
+        try:
+            yield
+        finally:
+            # Nothing was written; a commit would look at pages that may be damaged.
+            reader.execute("ROLLBACK")
 
     def one(self, sql: str, values: Sequence[SqlValue]) -> Any:
         """First row, or None."""

@@ -35,8 +35,21 @@ def fsck(
     """Everything wrong with a store, as it is found; nothing, if all is well.
 
     `verify` checks signatures; `fast` takes the envelopes' own for good, not those within acts. `origins`: only these
-    networks. `signed`: heads this node signed, from its watermark. Only reads; what is staged is not looked at.
+    networks. `signed`: heads this node signed, from its watermark. Reads what is on disk at one moment, also while a
+    node writes.
     """
+    with store.snapshot():
+        yield from _all(store, verify, fast, origins, signed or {}, progress)
+
+
+def _all(
+    store: Store,
+    verify: VerifyAll,
+    fast: bool,
+    origins: Collection[str] | None,
+    signed: Mapping[str, SignedHead],
+    progress: Progress | None,
+) -> Iterator[Finding]:
     rows: list[Any] = []
     try:
         yield from _file(store)
@@ -45,12 +58,12 @@ def fsck(
         yield Finding(str(store.path), f"not checked to the end: {error}")
     for net, origin, digest, genesis, founding in rows:
         if origins is None or origin in origins:
-            one = _Network(store, verify, fast, net, origin, (signed or {}).get(origin))
+            one = _Network(store, verify, fast, net, origin, signed.get(origin))
             try:
                 yield from one.check(digest, genesis, founding, progress)
             except StoreError as error:
                 yield Finding(origin, f"not checked to the end: {error}")
-    for origin in sorted(set(signed or {}) - {row[1] for row in rows}):
+    for origin in sorted(set(signed) - {row[1] for row in rows}):
         yield Finding(origin, "this node signed its heads, but the store does not hold it")
 
 
