@@ -153,8 +153,9 @@ def _check_terms(draft: Draft, author: str, act: Submit, incident: Incident | No
             return Reason.UNKNOWN_PEER
         if record is None:
             return Reason.UNKNOWN_MESSAGE
-        if record.state != "recorded":
-            return Reason.NOT_APPLICABLE
+        # Any record may be shared; a finding has no `recorded` leaf to carry (spec 1, spec 7).
+        if record.state != "recorded" or record.kind == "finding":
+            return Reason.NOT_FINAL
     return Reason.ACCEPTED
 
 
