@@ -7,11 +7,17 @@ hashed for one purpose can never stand for another.
 from hashlib import sha256
 
 _PREFIX = b"tocsin/v1/"
+_ACT = _PREFIX + b"act\0"
 
 
 def digest(tag: bytes, data: bytes) -> str:
     """Return the lower-case hex digest of `data` in the domain `tag`."""
     return sha256(_PREFIX + tag + b"\0" + data).hexdigest()
+
+
+def act_digest(act: bytes) -> bytes:
+    """Digest of one act's canonical bytes, itself as bytes (spec 3)."""
+    return sha256(_ACT + act).digest()
 
 
 def message_id(envelope: str, index: int) -> str:
