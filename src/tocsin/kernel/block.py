@@ -150,7 +150,7 @@ def _reads_of(draft: Draft, act: Act) -> list[str]:
     elif isinstance(act, RelayAct):
         wanted.update(dict.fromkeys(relays.reads(draft, act)))
     elif isinstance(act, Evidence):
-        wanted[ORIGINAL + evidence.key_of(act)] = None
+        wanted.update(dict.fromkeys(evidence.keys_of(draft.state, act)))
     elif isinstance(act, Submit):
         if act.incident not in (None, "new") and act.incident not in draft.state.incidents:
             wanted[OLD_INCIDENT + str(act.incident)] = None

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from tocsin.kernel.acts import Evidence
 from tocsin.kernel.digest import digest
 from tocsin.kernel.draft import Draft
+from tocsin.kernel.envelope import encode
 from tocsin.kernel.genesis import Check
 from tocsin.kernel.leaves import EvidenceLeaf
 from tocsin.kernel.quorum import finality
@@ -52,8 +53,6 @@ def contradiction(state: State, act: Evidence) -> Contradiction | None:
     return Contradiction(first, second)
 
 
-
-
 def checks(state: State, act: Evidence) -> list[Check]:
     """The cosignatures to verify, of the first note and then of the second."""
     found = contradiction(state, act)
@@ -63,9 +62,22 @@ def checks(state: State, act: Evidence) -> list[Check]:
     return [Check(line.key, line.message, line.signature) for line in lines]
 
 
-def key_of(act: Evidence) -> str:
-    """Archive key that remembers a contradiction already on record."""
-    return "evidence:" + digest(b"evidence", "\n".join(sorted([act.first, act.second])).encode())
+def keys_of(state: State, act: Evidence) -> list[str]:
+    """Archive keys that remember a contradiction: one for each signer it may prove, one for the peer frozen by it.
+
+    By heads and keys, not by the notes: those can be had with any choice of lines and times, and neither may the
+    same proof stain twice, nor a note with fewer lines keep the others from being caught.
+    """
+    found = contradiction(state, act)
+    if found is None:
+        return []
+    lines = dict.fromkeys(line.key.hex() for line in (*found.first.lines, *found.second.lines))
+    return [_key(act, found, who) for who in ("frozen", *lines)]
+
+
+def _key(act: Evidence, found: Contradiction, who: str) -> str:
+    heads = sorted((one.checkpoint.size, one.checkpoint.root.hex()) for one in (found.first, found.second))
+    return ORIGINAL + "evidence:" + digest(b"evidence", encode([act.origin, heads, who]))
 
 
 def take(draft: Draft, author: str, act: Evidence, verdicts: list[bool], act_digest: str, envelope: str) -> Reason:
@@ -73,28 +85,36 @@ def take(draft: Draft, author: str, act: Evidence, verdicts: list[bool], act_dig
     found = contradiction(draft.state, act)
     if found is None:
         return Reason.NOT_EVIDENCE
-    if draft.old(ORIGINAL, key_of(act)) is not None:
-        return Reason.PROVES_NOTHING_NEW
     cut = len(found.first.lines)
     first = {line.key for line, good in zip(found.first.lines, verdicts[:cut], strict=True) if good}
     second = {line.key for line, good in zip(found.second.lines, verdicts[cut:], strict=True) if good}
     signers = sorted(key.hex() for key in first & second)
     if not signers:
         return Reason.NOT_EVIDENCE
-    own = act.origin == draft.meta.origin
+    new = [one for one in signers if _unknown(draft, _key(act, found, one))]
+    peer = draft.peer(act.origin)
     frozen = False
-    members: list[str] = []
-    if own:
-        members = sorted(m.id for m in draft.state.members.values() if m.keys.finality in signers)
+    if peer is not None:
+        quorum = finality(sum(1 for one in peer.entry.roster if one.active))
+        final = min(len(first), len(second)) >= quorum
+        frozen = final and peer.state == "active" and _unknown(draft, _key(act, found, "frozen"))
+    if not new and not frozen:
+        return Reason.PROVES_NOTHING_NEW
+    shown = new or signers
+    if peer is None:
+        members = sorted(m.id for m in draft.state.members.values() if m.keys.finality in shown)
         for one in members:
             draft.account(one).stains += 1
     else:
-        peer = draft.edit("peer", act.origin)
-        quorum = finality(sum(1 for one in peer.entry.roster if one.active))
-        if min(len(first), len(second)) >= quorum and peer.state == "active":
-            peer.state, frozen = "frozen", True
-            draft.peers_changed[act.origin] = None
-        members = sorted(one.id for one in peer.entry.roster if one.finality in signers)
-    draft.archive[ORIGINAL + key_of(act)] = draft.original_row(act_digest)
-    draft.leaf(EvidenceLeaf(act.origin, signers, members, frozen, author, draft.at, act_digest, envelope))
+        members = sorted(one.id for one in peer.entry.roster if one.finality in shown)
+    if frozen:
+        draft.edit("peer", act.origin).state = "frozen"
+        draft.peers_changed[act.origin] = None
+    for one in (*new, *(["frozen"] if frozen else [])):
+        draft.archive[_key(act, found, one)] = draft.original_row(act_digest)
+    draft.leaf(EvidenceLeaf(act.origin, shown, members, frozen, author, draft.at, act_digest, envelope))
     return Reason.ACCEPTED
+
+
+def _unknown(draft: Draft, key: str) -> bool:
+    return draft.old(ORIGINAL, key.removeprefix(ORIGINAL)) is None

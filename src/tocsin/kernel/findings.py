@@ -2,8 +2,9 @@
 
 from tocsin.kernel import tokens
 from tocsin.kernel.acts import Finding, Review, Terms
+from tocsin.kernel.charter_check import required
 from tocsin.kernel.draft import Draft
-from tocsin.kernel.electorate import author_member, parties
+from tocsin.kernel.electorate import author_member, electorate, parties
 from tocsin.kernel.leaves import FindingLeaf, Original, Post, Settled, StainMark, To
 from tocsin.kernel.reasons import Reason
 from tocsin.kernel.rows import OLD_MESSAGE, Incident, Message, Stain
@@ -86,11 +87,29 @@ def from_peer(draft: Draft, message: Message) -> None:
     target = draft.old(OLD_MESSAGE, terms.target)
     if sender is None or target is None or sender.entry.relation != "parent":
         return
-    if target.truth in ("none", "undetermined") and not target.reviewed:
+    if target.reviewed:
+        return
+    if target.truth in ("none", "undetermined"):
         _set(draft, message, terms, review=False)
+    elif not _reviewable(draft, target):
+        _set(draft, message, terms, review=False, reverse=True)
 
 
-def _set(draft: Draft, message: Message, terms: Finding | Review, *, review: bool) -> None:
+def _reviewable(draft: Draft, target: Message) -> bool:
+    """Whether neutrals could reach the need of a review; if not, the parent's finding replaces ours (F9)."""
+    incident = incident_of(draft, target)
+    index = draft.charter.match("finding.review", "none" if incident is None else incident.stage)
+    if index is None or target.finding is None:
+        return False
+    rule = draft.charter.rules[index]
+    review = Review(target.finding, target.id, "undetermined", "none", None)
+    voters = electorate(draft, rule, "finding.review", "", None, review, incident)
+    return required(rule, "finding.review", voters.size, voters.asleep) <= voters.size
+
+
+def _set(
+    draft: Draft, message: Message, terms: Finding | Review, *, review: bool, reverse: bool = False
+) -> None:
     target: Message = draft.edit_old(OLD_MESSAGE, terms.target)
     target.truth = terms.verdict
     target.finding, target.finding_by, target.finding_class = message.id, message.author, terms.evidence_class
@@ -106,14 +125,14 @@ def _set(draft: Draft, message: Message, terms: Finding | Review, *, review: boo
             destinations(draft, target),
         )
     )  # fmt: skip
-    _settle(draft, target, message.id, terms.verdict, review)
+    _settle(draft, target, message.id, terms.verdict, review or reverse)
 
 
-def _settle(draft: Draft, target: Message, finding: str, verdict: Truth, review: bool) -> None:
+def _settle(draft: Draft, target: Message, finding: str, verdict: Truth, reverse: bool) -> None:
     """Credits, stains and exact reversals, keyed by target and finding (spec 9)."""
     posts: list[Post] = []
     annulled: list[StainMark] = []
-    if review:
+    if reverse:
         posts += [Post(post.member, post.part, -post.amount) for post in target.posts]
         annulled = [stain.mark for stain in target.stains if stain.standing]
         target.stains = [Stain(stain.mark, stain.finding, False) for stain in target.stains]
