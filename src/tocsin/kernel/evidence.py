@@ -92,12 +92,12 @@ def take(draft: Draft, author: str, act: Evidence, verdicts: list[bool], act_dig
     if not signers:
         return Reason.NOT_EVIDENCE
     new = [one for one in signers if _unknown(draft, _key(act, found, one))]
-    peer = draft.peer(act.origin)
+    peer = draft.state.peers.get(act.origin)
     frozen = False
     if peer is not None:
         quorum = finality(sum(1 for one in peer.entry.roster if one.active))
-        final = min(len(first), len(second)) >= quorum
-        frozen = final and peer.state == "active" and _unknown(draft, _key(act, found, "frozen"))
+        active = draft.edit("peer", act.origin).state == "active"
+        frozen = active and min(len(first), len(second)) >= quorum and _unknown(draft, _key(act, found, "frozen"))
     if not new and not frozen:
         return Reason.PROVES_NOTHING_NEW
     shown = new or signers
