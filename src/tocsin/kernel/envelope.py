@@ -15,6 +15,7 @@ from msgspec import Meta, Raw, Struct
 
 from tocsin.kernel.acts import Act, RelayAct
 from tocsin.kernel.digest import act_digest, acts_digest, digest
+from tocsin.kernel.plain import decode_plain_header, decode_plain_wrapper
 from tocsin.kernel.reasons import Reason
 from tocsin.kernel.words import MAX_ACTS, MAX_INT, Digest, Key, Millis, Slug
 
@@ -57,31 +58,6 @@ class _Wrapper(Struct, frozen=True, forbid_unknown_fields=True):
     acts: Annotated[list[Raw], Meta(max_length=100_000)]
 
 
-class _PlainHeader(Struct, frozen=True, forbid_unknown_fields=True):
-    """`Header` without its patterns, which cost more than all else in it; `_read` sees to them."""
-
-    v: int
-    genesis: str
-    author: str
-    valid_until: int
-    acts: int
-    digest: str
-
-
-class _PlainSignature(Struct, frozen=True, forbid_unknown_fields=True):
-    keyid: str
-    sig: str
-
-
-class _PlainWrapper(Struct, frozen=True, forbid_unknown_fields=True):
-    """`_Wrapper` without its patterns, and with its acts decoded."""
-
-    payload: Annotated[str, Meta(max_length=2048)]
-    payloadType: str
-    signatures: Annotated[list[_PlainSignature], Meta(min_length=1, max_length=1)]
-    acts: list[Act]
-
-
 class Envelope(NamedTuple):
     """A well-formed envelope. `digest` is over the signed bytes, never wrapper or signature, so that
     wrapping it anew makes no second one (spec 3)."""
@@ -108,8 +84,6 @@ encode = _encoder.encode
 """Canonical JSON of any schema of ours: compact, keys in schema order (spec 2)."""
 _decode_wrapper = msgspec.json.Decoder(_Wrapper).decode
 _decode_header = msgspec.json.Decoder(Header).decode
-_decode_plain_wrapper = msgspec.json.Decoder(_PlainWrapper).decode
-_decode_plain_header = msgspec.json.Decoder(_PlainHeader).decode
 decode_act = msgspec.json.Decoder(Act).decode
 """Decode one act; raises msgspec.ValidationError or DecodeError."""
 
@@ -155,10 +129,10 @@ def _read(data: bytes) -> Envelope | None:
     if len(data) > MAX_ENVELOPE:
         return None
     try:
-        wrapper = _decode_plain_wrapper(data)
+        wrapper = decode_plain_wrapper(data)
         payload = a2b_base64(wrapper.payload, strict_mode=True)
         signature = a2b_base64(wrapper.signatures[0].sig, strict_mode=True)
-        header = _decode_plain_header(payload)
+        header = decode_plain_header(payload)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     key = wrapper.signatures[0].keyid
