@@ -358,8 +358,10 @@ def _apply_peer(draft: Draft, terms: PeerMotion, cause: str) -> None:
 
 
 def settle_peers(draft: Draft) -> None:
-    """Step 4: planned entries become current. Counters go on from the row there is, removed ones' too."""
+    """Step 4: planned entries become current. Counters go on from the row there is, removed ones' too; so do pins and
+    a freeze that acts of this block brought, where the plan left them alone."""
     for origin, planned in draft.next_peers.items():
+        start = draft.state.peers.get(origin)
         row: Peer | None = draft.get("peer", origin)
         if row is None:
             if planned is not None:
@@ -368,8 +370,11 @@ def settle_peers(draft: Draft) -> None:
         row = draft.edit("peer", origin)
         if planned is None:
             row.state = "removed"
-        else:
-            row.state, row.entry = planned.state, planned.entry
+            continue
+        if start is None or planned.state != start.state:
+            row.state = planned.state
+        if start is None or planned.entry is not start.entry:
+            row.entry = planned.entry
 
 
 def peer_leaf(draft: Draft, origin: str, cause: str | None) -> PeerLeaf:
