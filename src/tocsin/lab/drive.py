@@ -149,6 +149,7 @@ class Drive:
         self._unheard: dict[int, dict[int, Report]] = {one: {} for one in self.leaves}
         self._open: dict[int, dict[str, _Open]] = {one: {} for one in self.leaves}
         self._fresh: list[Report] = []
+        self._unasked: list[Report] = []
         self._raised: list[str] = []
 
     # The calendar.
@@ -165,6 +166,8 @@ class Drive:
                 self._wishes[self.knowledge.archive.agencies[agency].network][agency] = False
             self._round(day)
             self._blocks(morning(day))
+            while self._answer(day):
+                self._blocks(morning(day))
             if evening is not None:
                 evening(day, morning(day))
                 self._blocks(morning(day))
@@ -228,20 +231,41 @@ class Drive:
         for agency in wanted:
             subject = Subject(self._category, [self._areas[network]], None, day - 1, SEVERITY, "actual")
             acts[agency] = [Submit(self._kind, None, subject, None, None)]
-        for message, report in self._open[network].items():
-            if day > report.summary.closes_day or not report.waiting:
-                continue
-            for agency, verdict, code, through in self._voters.say(report.waiting, report.summary, day):
-                acts.setdefault(agency, []).append(Judge(message, verdict, code, "judge", through, None))
-                report.waiting.remove(agency)
-                self.cast.append(Cast(day, agency, message, verdict))
+        for message in self._open[network]:
+            self._judge(network, message, day, acts)
         for agency, signed in acts.items():
             envelope = chain.submit(self._names[agency], signed, at)
             if agency in wanted:
                 name = message_id(envelope.digest, 0)
-                report_made = Report(network, agency, name, at, int(self.counts[agency, column]))
-                self.reports[name] = self._last[agency] = report_made
-                self._fresh.append(report_made)
+                made = Report(network, agency, name, at, int(self.counts[agency, column]))
+                self.reports[name] = self._last[agency] = made
+                self._fresh.append(made)
+
+    def _judge(self, network: int, message: str, day: int, acts: dict[int, list[Act]]) -> None:
+        """Add the ballots that are cast on a message this morning to what each agency signs."""
+        report = self._open[network][message]
+        if day > report.summary.closes_day or not report.waiting:
+            return
+        for agency, verdict, code, through in self._voters.say(report.waiting, report.summary, day):
+            acts.setdefault(agency, []).append(Judge(message, verdict, code, "judge", through, None))
+            report.waiting.remove(agency)
+            self.cast.append(Cast(day, agency, message, verdict))
+
+    def _answer(self, day: int) -> bool:
+        """What was opened this very morning is judged in a further block; whether anybody said anything."""
+        at = morning(day)
+        unasked, self._unasked = self._unasked, []
+        acts: dict[int, dict[int, list[Act]]] = {}
+        for report in unasked:
+            if report.message in self._open[report.network] and day_at(report.opened) == day:
+                self._judge(report.network, report.message, day, acts.setdefault(report.network, {}))
+        for network, signed in acts.items():
+            for agency, ballots in signed.items():
+                self.chains[network].submit(self._names[agency], ballots, at)
+        for network in self._seats:
+            if self.chains[network].state.messages:
+                self._bureaus(network, day, self.knowledge.column(day), at)
+        return any(chain.waiting for chain in self.chains.values())
 
     def _wanted(self, network: int, day: int, column: int, state: State) -> list[int]:
         """Who reports this morning: on the rising edge; after a report that came to nothing when the own count has
@@ -376,6 +400,7 @@ class Drive:
                 waiting = [self._index[name] for name in message.electorate if name in self._index]
                 report.asked = len(waiting)
                 self._open[network][message.id] = _Open(_summary(message), waiting)
+                self._unasked.append(report)
 
     def _take(self, network: int, leaf: AnyLeaf) -> None:
         if isinstance(leaf, Final):
