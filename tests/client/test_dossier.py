@@ -241,6 +241,8 @@ def test_disclosed_fields() -> None:
     assert 'Disclosed of the record: title = [["en","Nine cases\\u001b[2J\\u202e"],["zh","九例"]]' in said
     assert "Disclosed of the record: cases = 9" in said
     assert "Disclosed of the record: contact = absent" in said
+    twice = verify(world.dossier(message, bodies=[shown, shown]), world.policy())
+    assert "or one stands twice" in twice.lines[-1].text
     other = world.recorded(author="beimen")
     result = verify(world.dossier(other, bodies=[shown]), world.policy())
     assert result.lines[-1].text.endswith("belongs to nothing in this record.")

@@ -8,6 +8,7 @@ from msgspec.json import decode as decode_json
 from msgspec.structs import replace
 
 from tests.client.forging import by_author, checked, in_order, place_of, shown, swapped, with_acts
+from tests.client.histories import finding
 from tests.client.world import HOUR, World, judge, keys_of, signer
 from tocsin.client.dossier import ShownAct, build_dossier
 from tocsin.client.policy import policy_of_roster
@@ -22,8 +23,9 @@ from tocsin.kernel.acts import (
     Submit,
     VetoAct,
 )  # fmt: skip
+from tocsin.kernel.digest import message_id
 from tocsin.kernel.envelope import Envelope, decode, encode, unsigned
-from tocsin.kernel.leaves import Annotated, Final, Opened, Relayed, RosterLeaf
+from tocsin.kernel.leaves import Annotated, Final, FindingLeaf, Opened, Relayed, RosterLeaf, Settled
 from tocsin.tlog import VerifierKey, note
 from tocsin.tlog.note import Signature
 
@@ -275,3 +277,30 @@ def test_only_who_may_annotates(worlds: dict[str, tuple[World, str]]) -> None:
         result = checked(world, message, {place: said}, acts=acts)
         assert result.ok == ((author, what) in true.items()), (author, what, result.lines[-1].text)
         assert result.ok or f"{author} may not {what} this record." in result.lines[-1].text
+
+
+def test_parties_find_nothing(worlds: dict[str, tuple[World, str]]) -> None:
+    """A finding signed by whoever it is, taken by the log; only health is no party of the record."""
+    world, message = worlds["settled"]
+    place, settlement = place_of(world, FindingLeaf, message), place_of(world, Settled, message)
+    leaf, posted = world.decoded[place], world.decoded[settlement]
+    assert isinstance(leaf, FindingLeaf)
+    for author, sentence in (
+        ("health", ""),
+        ("danei", ""),
+        ("annan", "annan is a party of the record; its finding cannot stand."),
+        ("beimen", "beimen is a party of the record; its finding cannot stand."),
+    ):
+        data = sign_acts(world.acting[author], world.genesis.digest, author, leaf.at + 600_000, [finding(message)])
+        read = decode(data)
+        assert isinstance(read, Envelope)
+        name = message_id(read.digest, 0)
+        said = replace(leaf, id=name, by=author, act=read.act_digests[0], envelope=read.digest)
+        changes = {place: said, settlement: replace(posted, finding=name)}  # type: ignore[type-var]
+
+        def acts(given: list[ShownAct], data: bytes = data) -> list[ShownAct]:
+            return in_order([*(one for one in given if b'"kind":"finding"' not in bytes(one.act)), shown(data)])
+
+        result = checked(world, message, changes, acts=acts)
+        assert result.ok == (not sentence), result.lines[-1].text
+        assert sentence in result.lines[-1].text

@@ -11,31 +11,35 @@ import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
-from tests.client.forging import checked, forged, place_of, swapped
-from tests.client.histories import history_of_epochs
+from tests.client.forging import checked, forged, in_order, place_of, shown, swapped
+from tests.client.histories import history_of_epochs, reviewed
 from tests.client.world import HOUR, World, judge
 from tocsin.client.dossier import ShownAct, ShownLeaf, build_dossier, encode_dossier
 from tocsin.client.policy import policy_of_roster
 from tocsin.client.signing import sign_acts
 from tocsin.client.verify import verify
 from tocsin.kernel.acts import (
+    Erase,
     StageMotion,
 )  # fmt: skip
-from tocsin.kernel.envelope import decode
+from tocsin.kernel.envelope import Envelope, decode
 from tocsin.kernel.leaves import (
     Annotated,
     Ballot,
     BlockLeaf,
     CharterLeaf,
+    Erased,
     Final,
     FindingLeaf,
     GenesisLeaf,
     Opened,
     OrderReceipts,
+    Original,
     PeerLeaf,
     Relayed,
     RosterLeaf,
     Settled,
+    Source,
 )
 
 Change = Callable[[Any], dict[str, Any]]
@@ -142,6 +146,11 @@ LIES: list[tuple[str, type | tuple[type, ...], Change, str]] = [
         lambda leaf: {"answers": [replace(leaf.answers[0], answer="cannot", code="other"), leaf.answers[1]]},
         "beimen signed another answer",
     ),
+    (
+        "ordered", OrderReceipts,
+        lambda leaf: {"source": Source(["00" * 32], Original("00" * 32, "00" * 32), "00" * 32, "00" * 32, 1, 0)},
+        "Receipts stand for what is no order.",
+    ),
     ("ordered", OrderReceipts, answered(late=True), "has a time that cannot be"),
     ("ordered", OrderReceipts, answered(received=1), "has a time that cannot be"),
     ("ordered", OrderReceipts, answered(received=None), "has a time that cannot be"),
@@ -228,6 +237,45 @@ def test_lies_that_agree_with_each_other(worlds: dict[str, tuple[World, str]]) -
 
     result = checked(world, message, {final: replace(record, ballots=passed)}, acts=endorsing)
     assert "2 endorsed, which passes it; the log says otherwise." in result.lines[-1].text
+
+
+def test_a_settlement_cannot_be_left_out() -> None:
+    world, review = reviewed()
+    target = next(leaf.target for leaf in world.decoded if isinstance(leaf, Settled))
+    dossier = build_dossier(world, target)
+    assert verify(encode_dossier(dossier), world.policy()).ok
+    settlements = [index for index, leaf in enumerate(world.decoded) if isinstance(leaf, Settled)]
+    for left_out, sentence in (
+        (settlements[0], "passes over annan"),
+        (settlements[1], "A review lacks its settlement."),
+    ):
+        leaves = [leaf for leaf in dossier.leaves if leaf.index != left_out]
+        result = verify(encode_dossier(replace(dossier, leaves=leaves)), world.policy())
+        assert sentence in result.lines[-1].text, result.lines[-1].text
+    assert world.verify(review).ok
+
+
+def test_what_a_peer_is_said_to_have_said_has_its_id(two_levels: tuple[World, World, str, str]) -> None:
+    county, _, below, _ = two_levels
+    told = next(i for i, one in enumerate(county.decoded) if isinstance(one, Final) and one.kind == "relayed.outcome")
+    result = checked(county, below, {told: replace(county.decoded[told], id="00" * 32)})
+    assert "said of the record is not the one of its source" in result.lines[-1].text
+
+
+def test_an_erasure_is_of_the_record_it_names() -> None:
+    world = World()
+    other, message = world.recorded("beimen"), world.recorded()
+    world.block(("annan", Erase(message)))
+    data = sign_acts(world.acting["annan"], world.genesis.digest, "annan", world.at + 1, [Erase(other)])
+    read = decode(data)
+    assert isinstance(read, Envelope)
+    place = place_of(world, Erased, message)
+    lie = replace(world.decoded[place], act=read.act_digests[0], envelope=read.digest)  # type: ignore[type-var]
+
+    def acts(given: list[ShownAct]) -> list[ShownAct]:
+        return in_order([*(one for one in given if b'"act":"erase"' not in bytes(one.act)), shown(data)])
+
+    assert "An erasure is of another message." in checked(world, message, {place: lie}, acts=acts).lines[-1].text
 
 
 def test_ballots_of_epochs_in_which_it_was_not_open() -> None:

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+MANY = 12
+"""Names that a sentence lists."""
+
 
 class Refused(Exception):
     """The first thing that does not hold, in one sentence; nothing after it was checked."""
@@ -44,7 +47,9 @@ def count(number: int, one: str, many: str | None = None) -> str:
 
 
 def names(members: Sequence[str]) -> str:
-    """A list for a sentence."""
+    """A list for a sentence; of a long one the beginning."""
+    if len(members) > MANY:
+        return f"{', '.join(members[:MANY])} and {len(members) - MANY} more"
     return ", ".join(members) if members else "nobody"
 
 
