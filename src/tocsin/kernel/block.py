@@ -250,8 +250,7 @@ def _reach(draft: Draft, deadline: Deadline) -> None:
     elif deadline.what == "suspension":
         member: Member = draft.edit("member", name)
         member.status, member.until = "active", None
-        account = draft.account(name)
-        account.last_act, account.missed = draft.at, 0
+        draft.awake(name)
         draft.roster_changed = True
         messages.void_stale(draft)
     else:
@@ -292,8 +291,7 @@ def _acts(
             used += many
         codes.append(int(reason))
     if 0 in codes:
-        account = draft.account(author)
-        account.last_act, account.missed = draft.at, 0
+        draft.awake(author)
     return codes
 
 
@@ -398,9 +396,7 @@ def _outcome(
             )
         )
     )  # fmt: skip
-    return Outcome(
-        meta.height, draft.at, True, consumed, receipts, dropped, draft.leaves, writes, draft.changes
-    )
+    return Outcome(meta.height, draft.at, True, consumed, receipts, dropped, draft.leaves, writes, draft.changes)
 
 
 def writes_digest(writes: Sequence[tuple[str, bytes | None]]) -> str:
@@ -422,7 +418,16 @@ def found(genesis: Genesis) -> tuple[State, Outcome]:
     state = State()
     state.tables["charter"][genesis.charter.digest] = genesis.charter
     state.tables["meta"][""] = Meta(
-        genesis.origin, genesis.digest, genesis.log_key, PROTOCOL, genesis.charter.digest, -1, genesis.created, 0, 0, 0,
+        genesis.origin,
+        genesis.digest,
+        genesis.log_key,
+        PROTOCOL,
+        genesis.charter.digest,
+        -1,
+        genesis.created,
+        0,
+        0,
+        0,
         0,
     )
     draft = Draft(state, genesis.created, {})

@@ -50,7 +50,7 @@ class Draft:
         self.charter: Charter = state.charter
         self.touched: dict[str, int] = {}
         self.based: list[tuple[int, str]] = []
-        self.electorates: dict[tuple[str, str], Any] = {}
+        self.electorates: dict[tuple[str, str, str], Any] = {}
         self.peers_changed: dict[str, str | None] = {}
         self.next_peers: dict[str, Peer | None] = {}
         self.charter_cause: str | None = None
@@ -119,6 +119,19 @@ class Draft:
         """A member's account, to be changed."""
         row: Account = self.edit("account", name)
         return row
+
+    def awake(self, name: str) -> None:
+        """The member acted, or begins anew: it is not dormant (spec F16)."""
+        account = self.account(name)
+        if account.missed:
+            account.missed = 0
+            self.electorates.clear()
+        account.last_act = self.at
+
+    def missed(self, name: str) -> None:
+        """A message ended without the member's ballot (spec F16)."""
+        self.account(name).missed += 1
+        self.electorates.clear()
 
     def message(self, name: str) -> Message | None:
         """A live message, not to be changed."""

@@ -94,24 +94,35 @@ def dormant(draft: Draft, account: Account) -> bool:
 
 
 def electorate(
-    draft: Draft, rule: Rule, kind: str, author: str, source: Source | None, terms: Terms | None,
+    draft: Draft,
+    rule: Rule,
+    kind: str,
+    author: str,
+    source: Source | None,
+    terms: Terms | None,
     incident: Incident | None,
 ) -> Electorate:
     """Who judges a message (spec 6.3). Empty for a rule without ballots."""
     if rule.threshold is None:
         return Electorate([], 0, 0)
-    if terms is not None or source is not None or draft.charter.dormant is not None:
+    if terms is not None or source is not None:
         return _electorate(draft, rule, kind, author, source, terms, incident)
-    # Reports of one author under one rule have one electorate in a block: members change at its end.
-    key = (rule.kind + rule.stage, author)
-    if key not in draft.electorates:
-        draft.electorates[key] = _electorate(draft, rule, kind, author, source, terms, incident)
-    kept: Electorate = draft.electorates[key]
+    # Reports of one author under one rule have one electorate in a block: members change at its end, and where
+    # somebody falls asleep or wakes the draft forgets what is kept.
+    key = (rule.kind, rule.stage, author)
+    kept: Electorate | None = draft.electorates.get(key)
+    if kept is None:
+        kept = draft.electorates[key] = _electorate(draft, rule, kind, author, source, terms, incident)
     return kept
 
 
 def _electorate(
-    draft: Draft, rule: Rule, kind: str, author: str, source: Source | None, terms: Terms | None,
+    draft: Draft,
+    rule: Rule,
+    kind: str,
+    author: str,
+    source: Source | None,
+    terms: Terms | None,
     incident: Incident | None,
 ) -> Electorate:
     threshold = rule.threshold
@@ -122,7 +133,7 @@ def _electorate(
         out = [one for one in out if one != author]
     electors: list[str] = []
     suspended = asleep = 0
-    for member in sorted(draft.state.members.values(), key=_id):
+    for member in draft.state.roster:
         if not any(role in rule.electorate for role in member.roles) and "member" not in rule.electorate:
             continue
         if member.id in out or (rule.veto is not None and _holds(member, rule.veto.by)):
@@ -148,7 +159,7 @@ def eligible_to_veto(
     lead = None if incident is None else incident.lead
     return [
         member.id
-        for member in sorted(draft.state.members.values(), key=_id)
+        for member in draft.state.roster
         if member.status == "active" and _holds(member, rule.veto.by) and member.id not in out and member.id != lead
     ]
 
@@ -169,7 +180,3 @@ def target_of(draft: Draft, act: Submit) -> Message | None:
 
 def _holds(member: Member, roles: Sequence[str]) -> bool:
     return any(role in roles for role in member.roles)
-
-
-def _id(member: Member) -> str:
-    return member.id

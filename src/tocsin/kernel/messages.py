@@ -173,7 +173,11 @@ def _veto_over(draft: Draft, message: Message) -> bool:
 
 
 def finish(
-    draft: Draft, name: str, ending: Ending, by: str | None = None, code: str | None = None,
+    draft: Draft,
+    name: str,
+    ending: Ending,
+    by: str | None = None,
+    code: str | None = None,
     at_vote_deadline: bool = False,
 ) -> None:
     """End a message: its leaf, its row in the archive, its token, and its effects (spec 7)."""
@@ -221,4 +225,4 @@ def void_stale(draft: Draft) -> None:
 def _count_missed(draft: Draft, message: Message) -> None:
     for one in message.electorate:
         if one not in message.ballots:
-            draft.account(one).missed += 1
+            draft.missed(one)

@@ -128,8 +128,10 @@ def check(draft: Draft, author: str, terms: Terms | None, incident: Incident | N
             return Reason.SUBJECT_IS_MOVER
     if isinstance(terms, FeaturesMotion) and terms.areas != sorted(set(terms.areas)):
         return Reason.NOT_SORTED
-    if isinstance(terms, CloseMotion) and incident is not None and not _may_be_duplicate(
-        draft, incident, terms.duplicate_of
+    if (
+        isinstance(terms, CloseMotion)
+        and incident is not None
+        and not _may_be_duplicate(draft, incident, terms.duplicate_of)
     ):
         return Reason.BAD_DUPLICATE
     reason = _check_member(draft, author, terms, proofs)
@@ -318,8 +320,7 @@ def apply(draft: Draft, message: Message) -> None:
             draft.put("member", terms.member, row)
             draft.created("member", row)
             if isinstance(terms, ReinstateMotion):
-                account = draft.account(terms.member)
-                account.last_act, account.missed = draft.at, 0
+                draft.awake(terms.member)
             draft.roster_changed = True
             if row.status != "active":
                 incidents.vacate_for(draft, terms.member)

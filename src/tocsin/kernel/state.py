@@ -83,6 +83,7 @@ class State:
         self.timeline: list[Deadline] = []
         self.based: dict[str, int] = {}
         self.live_incidents: dict[tuple[str, str], list[tuple[int, str]]] = {}
+        self._roster: list[schema.Member] | None = None
 
     @classmethod
     def from_rows(cls, items: Iterable[tuple[str, bytes]]) -> "State":
@@ -127,6 +128,13 @@ class State:
     def members(self) -> dict[str, schema.Member]:
         """Everybody who ever was a member, by id."""
         return self.tables["member"]
+
+    @property
+    def roster(self) -> list[schema.Member]:
+        """The same, sorted by id."""
+        if self._roster is None:
+            self._roster = [self.members[name] for name in sorted(self.members)]
+        return self._roster
 
     @property
     def accounts(self) -> dict[str, schema.Account]:
@@ -185,6 +193,8 @@ class State:
 
     def _take(self, table: str, changes: dict[str, Any]) -> None:
         content = self.tables[table]
+        if table == "member" and changes:
+            self._roster = None
         indexed = table in ("message", "order", "incident", "member", "sent", "seen")
         for name, row in changes.items():
             if indexed and name in content:
