@@ -23,11 +23,13 @@ from tocsin.kernel.acts import (
     Join,
     Judge,
     Leave,
+    Order,
     Present,
     Ready,
     RekeyMotion,
     RelayAct,
     Review,
+    Revoke,
     Rotate,
     Seal,
     Share,
@@ -161,6 +163,10 @@ def _reads_of(draft: Draft, act: Act) -> list[str]:
             _follow(draft, act.terms.target, wanted)
         if isinstance(act.terms, Share):
             wanted[OLD_MESSAGE + act.terms.record] = None
+        if isinstance(act.terms, Order | Revoke):
+            order = draft.order((act.terms.order if isinstance(act.terms, Revoke) else act.terms.replaces) or "")
+            if order is not None and order.incident is not None:
+                _redirects(draft, order.incident, wanted)
     return list(wanted)
 
 

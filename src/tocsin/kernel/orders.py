@@ -4,10 +4,10 @@ from tocsin.kernel.acts import Acknowledge, Order, Revoke
 from tocsin.kernel.draft import Draft
 from tocsin.kernel.leaves import OrderAnswer, OrderReceipts
 from tocsin.kernel.reasons import Reason
-from tocsin.kernel.rows import OLD_MESSAGE, Message, RunningOrder
+from tocsin.kernel.rows import OLD_MESSAGE, Incident, Message, RunningOrder
 
 
-def check(draft: Draft, terms: Order) -> Reason:
+def check(draft: Draft, terms: Order, incident: Incident | None) -> Reason:
     """Whether an order may be given: addressees, times, and the order it replaces."""
     if list(terms.to) != sorted(set(terms.to)):
         return Reason.NOT_SORTED
@@ -18,7 +18,18 @@ def check(draft: Draft, terms: Order) -> Reason:
     latest = draft.at + draft.charter.times.order_s * 1000
     if not draft.at < terms.due <= terms.expires <= latest:
         return Reason.BAD_TIMES
-    return Reason.ACCEPTED if holds(draft, terms) else Reason.ORDER_NOT_RUNNING
+    if terms.replaces is not None and not runs_there(draft, terms.replaces, incident):
+        return Reason.ORDER_NOT_RUNNING
+    return Reason.ACCEPTED
+
+
+def runs_there(draft: Draft, name: str, incident: Incident | None) -> bool:
+    """Whether an order of ours runs and belongs to this incident, whatever name it was given under (spec 8.4, F11)."""
+    order = draft.order(name)
+    if order is None or order.source is not None or incident is None:
+        return False
+    end = draft.incident_end(order.incident)
+    return end is not None and end.id == incident.id
 
 
 def holds(draft: Draft, terms: Order | Revoke) -> bool:

@@ -140,11 +140,9 @@ def _check_terms(draft: Draft, author: str, act: Submit, incident: Incident | No
     if act.kind.startswith("motion."):
         return motions.check(draft, author, terms, incident, proofs)
     if isinstance(terms, Order):
-        return orders.check(draft, terms)
+        return orders.check(draft, terms, incident)
     if isinstance(terms, Revoke):
-        order = draft.order(terms.order)
-        running = order is not None and incident is not None and order.incident == incident.id
-        return Reason.ACCEPTED if running else Reason.ORDER_NOT_RUNNING
+        return Reason.ACCEPTED if orders.runs_there(draft, terms.order, incident) else Reason.ORDER_NOT_RUNNING
     if isinstance(terms, Finding | Review):
         return findings.check(draft, author, terms)
     if isinstance(terms, Share):
@@ -152,7 +150,7 @@ def _check_terms(draft: Draft, author: str, act: Submit, incident: Incident | No
         if draft.peer(terms.peer) is None:
             return Reason.UNKNOWN_PEER
         if record is None:
-            return Reason.UNKNOWN_MESSAGE
+            return Reason.UNKNOWN_MESSAGE if draft.message(terms.record) is None else Reason.NOT_FINAL
         # Any record may be shared; a finding has no `recorded` leaf to carry (spec 1, spec 7).
         if record.state != "recorded" or record.kind == "finding":
             return Reason.NOT_FINAL
