@@ -34,15 +34,18 @@ def admit(draft: Draft, envelope: Envelope, signature_holds: bool, in_block: dic
     if envelope.digest in draft.state.seen or envelope.digest in in_block:
         return Reason.SEEN_BEFORE
     limits = draft.charter.limits
-    account = draft.account(header.author)
-    if account.quota < limits.envelopes:
-        back = (at - account.quota_at) // limits.envelope_ms
-        account.quota = min(limits.envelopes, account.quota + back)
-        account.quota_at += back * limits.envelope_ms
-    if account.quota >= limits.envelopes:
-        account.quota, account.quota_at = limits.envelopes, at
-    if account.quota < 1:
+    account = draft.get("account", header.author)
+    quota, since = account.quota, account.quota_at
+    if quota < limits.envelopes:
+        back = (at - since) // limits.envelope_ms
+        quota = min(limits.envelopes, quota + back)
+        since += back * limits.envelope_ms
+    if quota >= limits.envelopes:
+        quota, since = limits.envelopes, at
+    if quota < 1:
+        # Nothing is written for what is not consumed (spec 3.3).
         return Reason.QUOTA
-    account.quota -= 1
+    account = draft.account(header.author)
+    account.quota, account.quota_at = quota - 1, since
     in_block[envelope.digest] = header.valid_until
     return Reason.ACCEPTED
