@@ -166,6 +166,7 @@ def _reads_of(draft: Draft, act: Act) -> list[str]:
         if isinstance(act.terms, Order | Revoke):
             order = draft.order((act.terms.order if isinstance(act.terms, Revoke) else act.terms.replaces) or "")
             if order is not None and order.incident is not None:
+                wanted[OLD_MESSAGE + order.id] = None
                 _redirects(draft, order.incident, wanted)
     return list(wanted)
 

@@ -6,7 +6,7 @@ from tocsin.kernel import annotations, findings, incidents, motions, orders
 from tocsin.kernel.acts import Finding, LeadMotion, Order, OutcomeTerms, Review, Revoke, Share
 from tocsin.kernel.draft import Draft
 from tocsin.kernel.leaves import Source, To
-from tocsin.kernel.rows import Escalation, Message
+from tocsin.kernel.rows import OLD_MESSAGE, Escalation, Message
 
 Effect = Callable[[Draft, Message], None]
 
@@ -123,6 +123,9 @@ def destinations(draft: Draft, message: Message) -> To:
             peer = draft.peer(origin)
             if peer is not None and peer.entry.relation == "child" and peer.entry.represented_by in message.terms.to:
                 wanted[origin] = True
+    if recorded and isinstance(message.terms, Revoke) and message.source is None:
+        order = draft.old(OLD_MESSAGE, message.terms.order)
+        wanted.update({origin: True for origin, _ in ([] if order is None else order.went)})
     if message.source is not None and message.kind.startswith(("relayed.report.", "relayed.share.", "relayed.order.")):
         sender = draft.peer_of(message.source.sender)
         if sender is not None:

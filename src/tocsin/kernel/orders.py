@@ -44,8 +44,8 @@ def start(draft: Draft, message: Message) -> None:
     terms = message.terms
     if not isinstance(terms, Order):
         return
-    if terms.replaces is not None and message.source is None:
-        draft.drop("order", terms.replaces)
+    if terms.replaces is not None:
+        _end(draft, message, terms.replaces)
     to = list(terms.to)
     if message.source is not None:
         # A parent's order addresses all members of the child (spec 8).
@@ -62,7 +62,15 @@ def start(draft: Draft, message: Message) -> None:
 def revoke(draft: Draft, message: Message) -> None:
     """Effect of a revocation: no receipts are taken any more."""
     if isinstance(message.terms, Revoke):
-        draft.drop("order", message.terms.order)
+        _end(draft, message, message.terms.order)
+
+
+def _end(draft: Draft, message: Message, name: str) -> None:
+    """An order is over; a peer names its own, which goes by another id here (spec 11)."""
+    local = name if message.source is None else draft.local_id(message.source.original.genesis, name)
+    order = None if local is None else draft.order(local)
+    if order is not None and (order.source is None) == (message.source is None):
+        draft.drop("order", order.id)
 
 
 def acknowledge(draft: Draft, author: str, act: Acknowledge, act_digest: str) -> Reason:

@@ -8,11 +8,13 @@ from tocsin.kernel import messages
 from tocsin.kernel.acts import Finding as FindingTerms
 from tocsin.kernel.acts import (
     NoteTerms,
+    Order,
     OutcomeTerms,
     PinnedMember,
     ReceiptsTerms,
     RelayAct,
     RelayedLeaf,
+    Revoke,
     Subject,
     Terms,
 )
@@ -92,6 +94,9 @@ def reads(draft: Draft, act: RelayAct) -> list[str]:
             elif peer is not None and isinstance(leaf, Final | Opened):
                 original = _original(peer, leaf)
                 keys.append(f"{ORIGINAL}{original.genesis}:{original.id}")
+                ended = leaf.terms.order if isinstance(leaf.terms, Revoke) else None
+                ended = leaf.terms.replaces if isinstance(leaf.terms, Order) else ended
+                keys += [] if ended is None else [f"{ORIGINAL}{original.genesis}:{ended}"]
     return keys
 
 
