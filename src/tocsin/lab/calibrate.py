@@ -12,7 +12,7 @@ from tocsin.lab.chain import bare
 from tocsin.lab.days import iso
 from tocsin.lab.drive import Drive, morning
 from tocsin.lab.incidents import incidents_of
-from tocsin.lab.knowledge import Knowledge, KnownRule, known_until
+from tocsin.lab.knowledge import Knowledge, KnownRule, known_days, known_until
 from tocsin.lab.roster import Rule, plans
 from tocsin.lab.scoring import (
     Choice,
@@ -148,12 +148,15 @@ def calibrate(
     Raises ValueError where there is nothing to choose by: no whole season, no true outbreak, or no rule of the grid
     that keeps the cap.
     """
-    if not archive.first_day <= until:
+    if int(known_days(archive, known).min()) > until or archive.first_day > until:
         raise ValueError(f"Nothing was known by {iso(until)}: the archive begins on {iso(archive.first_day)}.")
     past = known_until(archive, until, known=known)
     knowledge = Knowledge(past, known=known)
     truth = Truth(past)
-    span = Span.of_whole_seasons(past.first_day, past.last_day)
+    try:
+        span = Span.of_whole_seasons(past.first_day, past.last_day)
+    except ValueError:
+        raise ValueError(f"No season (from April on) begins from {iso(past.first_day)} to {iso(until)}.") from None
     if not any(wave.first in span for wave in truth.outbreaks):
         raise ValueError(f"No true outbreak began from {iso(span.first)} to {iso(span.last)}; calibrate on more years.")
     cells = [(cases, endorsers) for cases in GRID_CASES for endorsers in GRID_ENDORSERS]
