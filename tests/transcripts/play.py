@@ -13,6 +13,8 @@ from tocsin.kernel.charter import Charter
 from tocsin.kernel.digest import incident_id, message_id
 from tocsin.kernel.reasons import Reason
 
+CARRIED = ("relayed.report.", "relayed.order.", "relayed.share.", "relayed.finding")
+"""Kinds that are called after what they were where they come from; others are answers and have a number only."""
 MARK = "|"
 """First character of a line that the kernel wrote."""
 
@@ -225,8 +227,9 @@ class Player:
             elif isinstance(leaf, leaves.Relayed) and leaf.id is not None and leaf.source is not None:
                 sender = self.shower.place(leaf.peer)
                 told = self.shower.names.get(leaf.source.sender_id, "").partition("@")[0]
-                answer = len(leaf.source.path) == 1 and leaf.source.original.genesis == network.genesis
-                name = f"{told}@{network.name}" if told and not answer else f"{sender}#{leaf.number}"
+                made = network.message(leaf.id)
+                carried = made is not None and made.kind.startswith(CARRIED)
+                name = f"{told}@{network.name}" if told and carried else f"{sender}#{leaf.number}"
                 if name in self.ids and self.ids[name] != leaf.id:
                     name = f"{sender}#{leaf.number}"
                 self.ids[name] = leaf.id
@@ -297,6 +300,8 @@ class Player:
     def _plain(self, value: object) -> str:
         if isinstance(value, list):
             return ",".join(self._plain(one) for one in value) or "nobody"
+        if isinstance(value, tuple):
+            return f"{self.shower.place(value[0])}#{value[1]}"
         if isinstance(value, str):
             return self.shower.names.get(value) or self.shower.who(self.network, value)
         return "none" if value is None else str(value)

@@ -368,9 +368,14 @@ class Verbs:
             act = replace(act, leaves=[replace(first, leaf=first.leaf.replace('"severity":2', '"severity":4'))])
         return Said(act)
 
-    def do_evidence(self, other: str) -> Said:
-        """evidence N1: two final checkpoints of N1's present size with different roots"""
+    def do_evidence(self, other: str, *rest: str, size: str | None = None, lines: str | None = None,
+                    root: str = "another history") -> Said:  # fmt: skip
+        """evidence N1 [size=9] [lines=1] [same]: two checkpoints of one size of N1 with different roots"""
         source = self.networks[other]
-        first = source.checkpoint(self.now)
-        second = source.checkpoint(self.now, root=seed(other, "another history"))
+        at = len(source.log) if size is None else int(size)
+        said = None if lines is None else int(lines)
+        first = source.checkpoint(self.now, size=at, lines=said)
+        second = first
+        if "same" not in rest:
+            second = source.checkpoint(self.now, size=at, lines=said, root=seed(other, root))
         return Said(acts.Evidence(source.origin, first, second, None, []))

@@ -294,8 +294,8 @@ class Shower:
             case leaves.EvidenceLeaf():
                 frozen = "; the peer is frozen" if leaf.frozen else ""
                 return (
-                    f"evidence: {self.place(leaf.origin)} signed two histories, so did its {named(leaf.members)} with "
-                    f"{len(leaf.signers)} keys; shown by {self.who(network, leaf.by)}{frozen}"
+                    f"evidence: {self.all(self.networks[self.place(leaf.origin)], leaf.members)} of {self.place(leaf.origin)} "
+                    f"signed two histories, with {len(leaf.signers)} keys; shown by {self.who(network, leaf.by)}{frozen}"
                 )
             case leaves.Erased():
                 return f"erased: {leaf.what} by {self.who(network, leaf.by)} for {self.id(leaf.id)}"

@@ -283,7 +283,7 @@ class Network:
         `only`: at most so many leaves; `skip`: leave out the first ones; `lines`: so many cosignatures; `size`: a
         checkpoint of that size; `stay`: take the leaves though a roster step is due.
         """
-        peer = other.state.peers[self.origin]
+        peer = other.state.tables["peer"][self.origin]
         pinned = peer.entry.size
         step = next((one for one in self.steps if one.size > pinned), None)
         if step is not None and not stay:
