@@ -193,8 +193,11 @@ def _examine(data: bytes) -> Envelope | Refusal:
         header = _decode_header(payload)
     except msgspec.ValidationError as error:
         return Refusal(Reason.WRONG_SHAPE, f"payload: {error}")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Refusal(Reason.NOT_JSON, f"payload: {error}")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        refusal = _unreadable(payload, error)
+        return refusal._replace(detail=f"payload: {refusal.detail}")
+    except RecursionError:
+        return Refusal(Reason.TOO_DEEP, "payload")
     if encode(header) != payload:
         return Refusal(Reason.NOT_CANONICAL, "payload")
     if header.v != VERSION:
