@@ -10,7 +10,6 @@ from tocsin.kernel.acts import (
     NoteTerms,
     Order,
     OutcomeTerms,
-    PinnedMember,
     ReceiptsTerms,
     RelayAct,
     RelayedLeaf,
@@ -18,6 +17,7 @@ from tocsin.kernel.acts import (
     Subject,
     Terms,
 )
+from tocsin.kernel.arrivals import advanced, well_formed
 from tocsin.kernel.charter_check import required
 from tocsin.kernel.digest import relayed_id
 from tocsin.kernel.draft import Draft
@@ -157,7 +157,10 @@ def relay(draft: Draft, author: str, act: RelayAct, verdicts: list[bool], act_di
         taken.append((read, number))
     if not taken and roster is None and head.size == peer.entry.size:
         return Reason.NOTHING_TO_RELAY
-    _pin(draft, act.peer, statement, roster)
+    entry = advanced(peer.entry, head, roster)
+    if entry is None:
+        return Reason.BAD_CHECKPOINT if roster is None else Reason.BAD_ROSTER
+    draft.edit("peer", act.peer).entry = entry
     for read, number in taken:
         draft.edit("peer", act.peer).next_in = number + 1
         _take(draft, author, act.peer, read, number, act_digest, envelope)
@@ -197,20 +200,6 @@ def _number(draft: Draft, leaf: AnyLeaf) -> int | None:
     return None
 
 
-def _pin(draft: Draft, origin: str, statement: Statement, roster: RosterLeaf | None) -> None:
-    row: Peer = draft.edit("peer", origin)
-    entry = msgspec.structs.replace(
-        row.entry, size=statement.checkpoint.size, root=statement.checkpoint.root.hex()
-    )
-    if roster is not None:
-        pinned = [
-            PinnedMember(one.id, one.entity, one.keys.finality, one.keys.custody, one.status == "active")
-            for one in roster.members
-        ]
-        entry = msgspec.structs.replace(entry, epoch=roster.epoch, roster=pinned)
-    row.entry = entry
-
-
 class _Incoming(NamedTuple):
     """A message to be made of a leaf."""
 
@@ -228,6 +217,8 @@ def _take(draft: Draft, carrier: str, origin: str, leaf: AnyLeaf, number: int, a
     """One leaf: its `relayed` leaf, and with code 0 the message made of it."""
     peer: Peer = draft.peer(origin)  # type: ignore[assignment]
     incoming = _incoming(draft, peer, leaf, number)
+    if not isinstance(incoming, Reason) and not well_formed(*incoming[:6]):
+        incoming = Reason.BAD_LEAF
     if isinstance(incoming, Reason):
         code, source, answered = incoming, None, False
     else:
