@@ -71,7 +71,7 @@ def _terms_fit(kind: str, subject: Subject | None, terms: Terms | None) -> bool:
     if kind.startswith("relayed.order."):
         return isinstance(terms, Order) and subject is None
     if kind.startswith("relayed.share."):
-        return isinstance(terms, Share) and subject is None
+        return isinstance(terms, Share)  # with the subject of the record it carries, where that has one
     return True
 
 
