@@ -95,7 +95,19 @@ def checks(state: State, envelopes: Sequence[Envelope]) -> list[list[Check]]:
     return result
 
 
+_WITH_PROOFS = (AdmitMotion, RekeyMotion)
+
+
 def _checks_of(state: State, author: str, act: Act) -> list[Check]:
+    if isinstance(act, Submit):
+        terms = act.terms
+        if not isinstance(terms, _WITH_PROOFS):
+            return []
+        said = admission_statement(state.meta.genesis, terms.member, terms.keys, terms.expires)
+        return [
+            Check(bytes.fromhex(key), said, bytes.fromhex(proof))
+            for key, proof in zip(terms.keys.all(), terms.proofs, strict=False)
+        ]
     if isinstance(act, RelayAct):
         return relays.checks(state, act)
     if isinstance(act, Evidence):
@@ -103,13 +115,6 @@ def _checks_of(state: State, author: str, act: Act) -> list[Check]:
     if isinstance(act, Rotate):
         said = rotation_statement(state.meta.genesis, author, act.which, act.key)
         return [Check(bytes.fromhex(act.key), said, bytes.fromhex(act.proof))]
-    if isinstance(act, Submit) and isinstance(act.terms, AdmitMotion | RekeyMotion):
-        terms = act.terms
-        said = admission_statement(state.meta.genesis, terms.member, terms.keys, terms.expires)
-        return [
-            Check(bytes.fromhex(key), said, bytes.fromhex(proof))
-            for key, proof in zip(terms.keys.all(), terms.proofs, strict=False)
-        ]
     return []
 
 
@@ -124,7 +129,7 @@ def reads(state: State, at: int, envelopes: Sequence[Envelope], rows: Mapping[st
                 if act.message not in live:
                     wanted[OLD_MESSAGE + act.message] = None
             else:
-                wanted.update(dict.fromkeys(_reads_of(draft, act)))
+                _reads_of(draft, act, wanted)
     for name in state.based:
         terms = live[name].terms
         if isinstance(terms, Review):
@@ -132,30 +137,24 @@ def reads(state: State, at: int, envelopes: Sequence[Envelope], rows: Mapping[st
             _follow(draft, terms.target, wanted)
         elif isinstance(terms, CloseMotion) and terms.duplicate_of is not None:
             _redirects(draft, terms.duplicate_of, wanted)
-    for message in live.values():
-        if message.incident not in (None, "new") and message.incident not in state.incidents:
-            _redirects(draft, str(message.incident), wanted)
+    for incident in state.named.values():
+        if incident not in state.incidents:
+            _redirects(draft, incident, wanted)
     for name in list(wanted):
         if name.startswith(OLD_INCIDENT):
             _redirects(draft, name.removeprefix(OLD_INCIDENT), wanted)
     return [key for key in wanted if key not in rows]
 
 
-def _reads_of(draft: Draft, act: Act) -> list[str]:
-    wanted: dict[str, None] = {}
-    if isinstance(act, VetoAct | Concur | Withdraw | Annotate | Erase | ErasedHere):
-        if act.message not in draft.state.messages:
-            wanted[OLD_MESSAGE + act.message] = None
-    elif isinstance(act, Acknowledge):
-        if act.order not in draft.state.orders:
-            wanted[OLD_MESSAGE + act.order] = None
-    elif isinstance(act, RelayAct):
-        wanted.update(dict.fromkeys(relays.reads(draft, act)))
-    elif isinstance(act, Evidence):
-        wanted.update(dict.fromkeys(evidence.keys_of(draft.state, act)))
-    elif isinstance(act, Submit):
+_ABOUT_A_MESSAGE = (VetoAct, Concur, Withdraw, Annotate, Erase, ErasedHere)
+
+
+def _reads_of(draft: Draft, act: Act, wanted: dict[str, None]) -> None:
+    if isinstance(act, Submit):
         if act.incident not in (None, "new") and act.incident not in draft.state.incidents:
             wanted[OLD_INCIDENT + str(act.incident)] = None
+        if act.terms is None:
+            return
         if isinstance(act.terms, CloseMotion) and act.terms.duplicate_of is not None:
             _redirects(draft, act.terms.duplicate_of, wanted)
         if isinstance(act.terms, Finding | Review):
@@ -168,7 +167,16 @@ def _reads_of(draft: Draft, act: Act) -> list[str]:
             if order is not None and order.incident is not None:
                 wanted[OLD_MESSAGE + order.id] = None
                 _redirects(draft, order.incident, wanted)
-    return list(wanted)
+    elif isinstance(act, _ABOUT_A_MESSAGE):
+        if act.message not in draft.state.messages:
+            wanted[OLD_MESSAGE + act.message] = None
+    elif isinstance(act, Acknowledge):
+        if act.order not in draft.state.orders:
+            wanted[OLD_MESSAGE + act.order] = None
+    elif isinstance(act, RelayAct):
+        wanted.update(dict.fromkeys(relays.reads(draft, act)))
+    elif isinstance(act, Evidence):
+        wanted.update(dict.fromkeys(evidence.keys_of(draft.state, act)))
 
 
 def _follow(draft: Draft, message: str, wanted: dict[str, None]) -> None:

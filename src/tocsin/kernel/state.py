@@ -82,6 +82,8 @@ class State:
         self.seen: dict[str, int] = {}
         self.timeline: list[Deadline] = []
         self.based: dict[str, int] = {}
+        self.named: dict[str, str] = {}
+        """Live messages that name an incident, and which."""
         self.live_incidents: dict[tuple[str, str], list[tuple[int, str]]] = {}
         self._roster: list[schema.Member] | None = None
 
@@ -216,6 +218,8 @@ class State:
                 insort(self.timeline, deadline)
         if table == "message" and is_based(row.kind):
             self.based[name] = row.number
+        if table == "message" and row.incident not in (None, "new"):
+            self.named[name] = row.incident
         if table == "incident":
             insort(self.live_incidents.setdefault((row.status, row.key), []), (row.number, name))
 
@@ -230,6 +234,7 @@ class State:
                 del self.timeline[place]
         if table == "message":
             self.based.pop(name, None)
+            self.named.pop(name, None)
         if table == "incident":
             peers = self.live_incidents[(row.status, row.key)]
             peers.remove((row.number, name))
