@@ -42,9 +42,14 @@ Level = Literal["county", "nation"]
 class Period:
     """A part of the archive that is counted apart. `test`: nothing of it was read when the rule was frozen."""
 
-    label: str
+    name: str
     span: Span
     test: bool
+
+    @property
+    def label(self) -> str:
+        """Its name with its days."""
+        return f"{self.name}, {iso(self.span.first)} to {iso(self.span.last)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,18 +144,18 @@ def compare(
 
 
 def _periods(archive: Archive, frozen: Frozen, split: int) -> tuple[Period, ...]:
+    """Calibration and test apart; for Taiwan the year of the outbreak and those after it apart as well (replay 7)."""
     if not frozen.calibrated or split >= archive.last_day:
-        name = "all days" if not frozen.calibrated else "calibration"
-        return (Period(f"{name}, {iso(archive.first_day)} to {iso(archive.last_day)}",
-                       Span(archive.first_day, archive.last_day), test=False),)  # fmt: skip
-    begin = day_of(frozen.first)
+        name = "calibration" if frozen.calibrated else "all days"
+        return (Period(name, Span(archive.first_day, archive.last_day), test=False),)
     cuts = [split + 1]
     year = day_of("2016-01-01")
     if archive.source == "dengue-taiwan" and split + 1 < year <= archive.last_day:
         cuts.append(year)
-    periods = [Period(f"calibration, {iso(begin)} to {iso(split)}", Span(begin, split), test=False)]
+    periods = [Period("calibration", Span(day_of(frozen.first), split), test=False)]
     for first, last in zip(cuts, [*(cut - 1 for cut in cuts[1:]), archive.last_day], strict=True):
-        periods.append(Period(f"test, {iso(first)} to {iso(last)}", Span(first, last), test=True))
+        years = dict.fromkeys((iso(first)[:4], iso(last)[:4]))
+        periods.append(Period(f"test {'-'.join(years)}", Span(first, last), test=True))
     return tuple(periods)
 
 
@@ -158,9 +163,9 @@ def _charter_rows(
     truth: Truth, name: str, run: Run, frozen: Frozen, periods: Sequence[Period]
 ) -> list[Beside]:
     settings = {
-        "pilot": f"author and {frozen.endorsers} endorse, {frozen.cases} cases each",
-        "paper": f"more than half endorse, {frozen.cases} cases each",
-        "broadcast-only": f"anyone, {frozen.cases} cases",
+        "pilot": f"author and {frozen.endorsers}, c={frozen.cases}",
+        "paper": f"over half, c={frozen.cases}",
+        "broadcast-only": f"anyone, c={frozen.cases}",
     }
     levels: tuple[tuple[Level, Verdicts], ...] = (("county", run.verdicts), ("nation", run.nation))
     return [

@@ -64,11 +64,10 @@ def _panel(replay: Replay, wave: Wave, first: int, last: int, marks: Sequence[tu
         for i, v in enumerate(known)
         if v
     ]
+    parts += [svg.line(one.x, 13 + ROW * row, one.x, base, f"mark {one.style}") for one, row, _ in placed]
     for label, row, anchor in placed:
-        y = 10 + ROW * row
-        parts.append(svg.line(label.x, y + 3, label.x, base, f"mark {label.style}"))
         shift = 4 if anchor == "start" else -4
-        parts.append(svg.text(label.x + shift, y + 8, label.text, f"t t-{label.style}", anchor))
+        parts.append(svg.text(label.x + shift, 18 + ROW * row, label.text, f"t halo t-{label.style}", anchor))
     parts.append(svg.text(LEFT, base + 34, title, "t t-strong"))
     parts.append(svg.text(WIDTH - RIGHT, base + 34, "bars: known that day; line: fell ill that day", "t", "end"))
     parts.append(svg.close())
@@ -164,7 +163,8 @@ def townships(replay: Replay, wave: Wave) -> str:
             if (agency, week) in endorsed:
                 parts.append(svg.line(x + 1.5, y + cell - 3, x + wide - 2.5, y + cell - 3, "tick"))
     for week in range(0, weeks, max(1, weeks // 9)):
-        parts.append(svg.text(label + wide * week, 14, iso(first + WEEK * week)[0 if week == 0 else 5 :], "t"))
+        parts.append(svg.text(label + wide * week, 14, iso(first + WEEK * week)[5:], "t"))
+    parts.append(svg.text(label - 6, 14, f"weeks from {iso(first)}", "t", "end"))
     if silent:
         parts.append(svg.text(label, height - 6, f"{silent} more agencies had no case.", "t"))
     parts.append(svg.close())

@@ -1,6 +1,6 @@
 """The page of a replay: one self-contained HTML file, in the order of the study protocol."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
 from importlib.resources import files
 
@@ -22,6 +22,15 @@ CANNOT_SHOW = (
     "every case within days. Official acts are of other kinds than a record, and independent waves are few. A lead is "
     "not a number of cases averted."
 )
+
+
+DEFECTS: Mapping[str, tuple[str, ...]] = {
+    "dengue-taiwan": (
+        "from 2023 on the Ministry's columns for the place of infection are mostly empty; the Taiwan CDC's own fill in",
+        "2010 and its command centre lie inside the calibration, so they are never a test",
+    ),
+}
+"""What must be said about a source beside its own notes."""
 
 
 def page(replay: Replay, *, dossier: str | None = None, command: str | None = None) -> str:
@@ -56,7 +65,9 @@ def headline(replay: Replay, wave: Wave | None) -> str:
         return f"{name}, {wave.cases:,} {word}: the nation had no record by the last onset."
     record = replay.main.national(wave.network, wave.first)
     when = "" if record is None or record.national_at is None else f" on {iso(day_at(record.national_at))}"
-    said = ", ".join(f"{tables.signed(one.days)} on {one.label}" for one in reversed(found))
+    said = ", ".join(
+        f"{tables.signed(one.days)} on {'' if one.id == 'day-0' else 'the '}{one.label}" for one in reversed(found)
+    )
     return f"{name}, {wave.cases:,} {word}: the national record stood{when}; lead in days {said}."
 
 
@@ -108,10 +119,33 @@ def _first_figure(replay: Replay, wave: Wave | None) -> Iterator[str]:
             "in kind from a record and from one another.</p>"
         )
     networks = replay.archive.networks
+    yield from (f"<p class=caveat>{escape(one)}</p>" for one in _others(replay))
     for network, one in replay.continuations():
         yield (
             f"<p class=caveat>{escape(networks[network].name)}: continuation of a wave that began on "
             f"{iso(one.first)}; no new lead.</p>"
+        )
+
+
+def _others(replay: Replay) -> Iterator[str]:
+    """The largest outbreak of each test period that the span does not cover."""
+    run = replay.beside.runs.get(replay.main.charter)
+    if run is None:
+        return
+    for period in replay.beside.periods:
+        wave = replay.biggest(period.span.first, period.span.last)
+        if wave is None or not period.test or wave.first in replay.span:
+            continue
+        judged = next(one for one in run.nation.waves if one.wave is wave)
+        when = "no national record by its last onset"
+        if judged.record_day is not None:
+            home = run.recorded(wave.network, wave.first)
+            when = f"national record {iso(judged.record_day)}, {judged.record_day - wave.first} days after day 0"
+            if home is not None and home.final is not None:
+                when = f"county record {iso(day_at(home.final))}, {when}"
+        yield (
+            f"Largest of {period.name}: {replay.archive.networks[wave.network].name}, {wave.cases:,} cases, day 0 "
+            f"{iso(wave.first)}: {when}{' (late)' if judged.late else ''}."
         )
 
 
@@ -121,8 +155,8 @@ def _rules(replay: Replay) -> Iterator[str]:
         "<p class=caveat>Delay: median days from day 0 with [range] and, where there are seasons enough, (interval by "
         "resampling seasons). Missed with the exact interval of its share; false records, those with a real but small "
         "cluster behind them in brackets, with the exact interval of the rate. Continuations and single-place clusters "
-        "are in no column. Baselines are set to the frozen rule's false records in the calibration. Pooled rules need "
-        "the data to move. The calibration is judged here by all that the archive knows today.</p>"
+        "are in no column. Baselines are set to the frozen rule's false records in the calibration. Rules with a "
+        "dagger need the data to move. The calibration is judged here by all that the archive knows today.</p>"
     )
     periods = range(len(replay.beside.periods))
     yield from (tables.rules(replay, period) for period in periods)
@@ -212,7 +246,7 @@ def _limits(replay: Replay) -> Iterator[str]:
     yield "<h2>What this cannot show</h2>"
     yield f"<p class=box>{escape(CANNOT_SHOW)}</p>"
     yield f"<p class=caveat>Source: {escape(replay.archive.citation or replay.archive.source)}</p>"
-    said = dict.fromkeys((*replay.archive.notes, *replay.main.said))
+    said = dict.fromkeys((*replay.archive.notes, *DEFECTS.get(replay.archive.source, ()), *replay.main.said))
     yield "<ul class=caveat>" + "".join(f"<li>{escape(one)}</li>" for one in said) + "</ul>"
 
 

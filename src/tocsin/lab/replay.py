@@ -163,7 +163,7 @@ def _pooled_bar(beside: Comparison) -> list[Bar]:
         return []
     every = found[-1].median
     parts = [
-        f"{period.label.partition(',')[0]} {'-' if one.median is None else f'{one.median:+g}'} over {one.n}"
+        f"{period.name} {'-' if one.median is None else f'{one.median:+g}'} over {one.n}"
         for period, one in zip(beside.periods, found, strict=False)
     ]
     return [Bar(

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from tocsin.lab.archive import Archive
-from tocsin.lab.compare import Beside, Measured
+from tocsin.lab.compare import Beside, Measured, Period
 from tocsin.lab.days import iso
 from tocsin.lab.drive import day_at
 from tocsin.lab.replay import Replay
@@ -46,11 +46,11 @@ def signed(days: float) -> str:
 def bars(replay: Replay) -> str:
     """The promises, and what came of them."""
     rows = [
-        ("<b class=pass>pass</b>" if bar.passed else "<b class=fail>FAIL</b>", bar.name,
-         "nothing to measure" if bar.value is None else f"{bar.value:g}", bar.note)
+        ("<b class=pass>pass</b>" if bar.passed else "<b class=fail>FAIL</b>", bar.name, bar.note,
+         "nothing to measure" if bar.value is None else f"{bar.value:g}")
         for bar in replay.bars
     ]  # fmt: skip
-    return table(("", "bar", "measured", "asked for, and what else to know"), rows, raw=(0,), words=2) if rows else ""
+    return table(("", "bar", "asked for, and what else to know", "measured"), rows, raw=(0,), words=3) if rows else ""
 
 
 def leads(replay: Replay, wave: Wave) -> str:
@@ -73,7 +73,7 @@ def leads(replay: Replay, wave: Wave) -> str:
              *(found.get(one.id, "no record") for one in references), known, to_come)
         )  # fmt: skip
     heads = (
-        "charter", "county record", "national record", *(f"{one.label}, {iso(one.day)}" for one in references),
+        "charter", "county record", "national record", *(f"{one.label} {iso(one.day)}" for one in references),
         "cases known", "still to come",
     )  # fmt: skip
     return table(heads, rows, caption="Leads in days, and what was known on the day of the national record")
@@ -96,15 +96,23 @@ def _rule(row: Beside, found: Measured) -> tuple[str, ...]:
     missed = f"{counted.missed} of {counted.waves}"
     if found.missed is not None:
         missed += f" ({_percent(found.missed)})"
-    shown = "-" if delay.median is None else f"{delay.median:g} [{delay.low:g} to {delay.high:g}]"
-    if found.delay is not None:
+    shown = "-" if delay.median is None else f"{delay.median:g}"
+    if delay.n > 1:
+        shown += f" [{delay.low:g} to {delay.high:g}]"
+    if found.delay is not None and delay.n > 1:
         shown += f" ({found.delay.low:.0f} to {found.delay.high:.0f})"
     clusters = counted.count(Outcome.FALSE_CLUSTER)
     return (
-        row.label, row.level, row.setting, str(counted.count(Outcome.TRUE)), str(counted.count(Outcome.SPILL_OVER)),
+        _short(row.label), row.level, row.setting,
+        str(counted.count(Outcome.TRUE)), str(counted.count(Outcome.SPILL_OVER)),
         f"{counted.false()} ({clusters} real)" if clusters else str(counted.false()), missed, str(counted.late), shown,
         f"{rate.estimate:.2f} ({rate.low:.2f} to {rate.high:.2f})",
     )  # fmt: skip
+
+
+def _short(label: str) -> str:
+    """A detector's label in a narrow column; the dagger says that the data have to move."""
+    return label.replace(" (needs the data to move)", " †").replace(" township,", ",").replace(" county,", ",")
 
 
 def _percent(interval: Interval) -> str:
@@ -128,22 +136,21 @@ def grid(replay: Replay) -> str:
 def records(replay: Replay) -> str:
     """Table 2: every national record of the test years, false ones first, then every missed outbreak; of the
     calibration, the false and the missed."""
-    run = _whole(replay)
+    run = replay.beside.runs.get(replay.main.charter)
+    periods = replay.beside.periods
+    if run is None:
+        # A charter that does not stand in Table 1 was driven over the span alone.
+        run, periods = replay.main, (Period("span", replay.span, test=True),)
     rows = []
-    for period in sorted(replay.beside.periods, key=lambda one: not one.test):
+    for period in sorted(periods, key=lambda one: not one.test):
         inside = [one for one in run.nation.incidents if one.day in period.span]
-        alone = len(replay.beside.periods) == 1
-        shown = [one for one in inside if period.test or alone or one.outcome.is_false()]
+        shown = [one for one in inside if period.test or len(periods) == 1 or one.outcome.is_false()]
         shown.sort(key=lambda one: (not one.outcome.is_false(), one.outcome is not Outcome.SPILL_OVER, one.day))
-        rows += [_record(replay.archive, period.label, run, one) for one in shown]
+        rows += [_record(replay.archive, period.name, run, one) for one in shown]
         missed = [o for o in run.nation.waves if o.record_day is None and o.wave.first in period.span]
-        rows += [_missed(replay.archive, period.label, run, one) for one in missed]
+        rows += [_missed(replay.archive, period.name, run, one) for one in missed]
     heads = ("territory", "period", "outcome", "county record", "national record", "day 0", "cases", "places", "")
     return table(heads, rows, words=3)
-
-
-def _whole(replay: Replay) -> Run:
-    return replay.beside.runs.get(replay.main.charter) or replay.main
 
 
 def _record(archive: Archive, period: str, run: Run, one: JudgedIncident) -> tuple[str, ...]:
@@ -154,7 +161,7 @@ def _record(archive: Archive, period: str, run: Run, one: JudgedIncident) -> tup
     ]
     wave = one.wave
     return (
-        archive.networks[one.incident.network].name, period.partition(",")[0], str(one.outcome),
+        archive.networks[one.incident.network].name, period, str(one.outcome),
         iso(min(homes)) if homes else "-", iso(one.day), "-" if wave is None else iso(wave.first),
         "0" if wave is None else f"{wave.cases:,}", "0" if wave is None else str(wave.places),
         "late" if one.late else "",
@@ -164,7 +171,7 @@ def _record(archive: Archive, period: str, run: Run, one: JudgedIncident) -> tup
 def _missed(archive: Archive, period: str, run: Run, one: JudgedWave) -> tuple[str, ...]:
     founded = one.wave.network in run.drive.leaves
     return (
-        archive.networks[one.wave.network].name, period.partition(",")[0], "missed", "-", "-", iso(one.wave.first),
+        archive.networks[one.wave.network].name, period, "missed", "-", "-", iso(one.wave.first),
         f"{one.wave.cases:,}", str(one.wave.places), "" if founded else "no network",
     )  # fmt: skip
 
@@ -183,8 +190,7 @@ def sensitivity(replay: Replay) -> str:
         rows.append((one.label, *cells, "missed" if one.record_day is None else iso(one.record_day)))
     heads = ["variant"]
     for period in replay.beside.periods:
-        name = period.label.partition(",")[0] + f" {iso(period.span.first)[:4]} on"
-        heads += [f"{name}: false", "missed", "late", "delay"]
+        heads += [f"{period.name}: false", "missed", "late", "delay"]
     return table((*heads, "largest later outbreak: record"), rows)
 
 

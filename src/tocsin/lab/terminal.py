@@ -73,8 +73,9 @@ def _outbreak(replay: Replay, wave: Wave) -> list[str]:
     other = "paper" if main.charter != "paper" else "pilot"
     run = replay.covering(other, wave.first, min(wave.last, replay.last))
     if run is not None:
-        record = f"county record {_final(run.recorded(wave.network, wave.first))}, "
-        found.append(f"{other}: {record}{_leads(replay, run, wave)[0].lower()}{_leads(replay, run, wave)[1:]}")
+        county, top = run.recorded(wave.network, wave.first), run.national(wave.network, wave.first)
+        record = f"county record {_final(county)}, national record {_national(top)}"
+        found.append(f"The same for {other}: {record}. {_leads(replay, run, wave)}")
     beside = [
         f"{label} ({row.setting}) {_first_record(row, wave)}"
         for label, ident in (("pooled", "pooled-count"), ("single", "single-count"))
@@ -88,8 +89,8 @@ def _outbreak(replay: Replay, wave: Wave) -> list[str]:
 def _leads(replay: Replay, run: Run, wave: Wave) -> str:
     found = replay.leads(run, wave)
     if not found:
-        return "No national record by its last onset, so no lead."
-    return "National lead, days: " + "; ".join(f"{one.days:+d} {one.label}" for one in found) + "."
+        return "No lead: no national record by its last onset."
+    return "Lead, days: " + "; ".join(f"{one.days:+d} {one.label}" for one in found) + "."
 
 
 def _tests(replay: Replay) -> list[str]:
@@ -97,7 +98,7 @@ def _tests(replay: Replay) -> list[str]:
     run = replay.beside.runs[replay.main.charter if replay.main.charter in replay.beside.runs else "pilot"]
     for period in replay.beside.periods:
         if period.test or len(replay.beside.periods) == 1:
-            parts.append(f"{period.label}: {_tally(tally(replay.truth, run.nation, period.span))}")
+            parts.append(f"{period.name}: {_tally(tally(replay.truth, run.nation, period.span))}")
     return [f"National records, {run.charter}: " + ". ".join(parts) + "."] if parts else []
 
 
