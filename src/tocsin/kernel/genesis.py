@@ -11,6 +11,7 @@ from tocsin.kernel.charter import Charter
 from tocsin.kernel.digest import digest
 from tocsin.kernel.envelope import encode
 from tocsin.kernel.words import MAX_MEMBERS, Coded, Digest, Key, Millis, Origin, Role, Signature, Slug
+from tocsin.tlog import is_small_order
 
 PROTOCOL = 1
 MAX_GENESIS = 256 * 1024
@@ -109,6 +110,8 @@ def genesis_problems(genesis: Genesis) -> list[str]:
     keys = [key for founder in genesis.members for key in founder.keys.all()] + [genesis.log_key]
     if len(set(keys)) != len(keys):
         problems.append("A key stands twice in the genesis; all keys of a network are distinct.")
+    if any(is_small_order(bytes.fromhex(key)) for key in keys):
+        problems.append("The genesis holds a weak key, for which anybody can sign; make new keys.")
     for founder in genesis.members:
         if list(founder.roles) != sorted(set(founder.roles)):
             problems.append(f"The roles of {founder.id} are not sorted, or one stands twice.")
