@@ -4,7 +4,7 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -17,6 +17,7 @@ from tocsin.lab.calibrate import calibrate, load_frozen
 from tocsin.lab.days import day_of
 from tocsin.lab.page import page
 from tocsin.lab.sources.errors import SourceError
+from tocsin.lab.sources.tidy import Unit
 from tocsin.lab.summary import summary
 
 
@@ -54,7 +55,7 @@ def _source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", help=f"{', '.join(sources.NAMED)}, or a tidy CSV (agency, date, count)")
     parser.add_argument("--territories", type=Path, help="CSV of agency, network, parent")
     parser.add_argument("--folder", type=Path, help="folder with the files of a named source")
-    parser.add_argument("--unit", choices=("auto", "day", "week"), default="auto")
+    parser.add_argument("--unit", choices=get_args(Unit), default="auto")
 
 
 def load(options: argparse.Namespace) -> Archive:
@@ -77,7 +78,10 @@ def run_replay(options: argparse.Namespace) -> int:
     """Replay, then print the summary; a bar that fails is printed, not hidden."""
     started = time.perf_counter()
     archive = load(options)
-    frozen = None if options.calibration is None else load_frozen(read(options.calibration, 1 << 20))
+    try:
+        frozen = None if options.calibration is None else load_frozen(read(options.calibration, 1 << 20))
+    except ValueError as error:
+        raise Failure(f"{options.calibration}: {error}") from error
     first = None if options.first is None else day(options.first)
     last = None if options.last is None else day(options.last)
     with tempfile.TemporaryDirectory() as scratch:

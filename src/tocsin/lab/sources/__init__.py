@@ -43,7 +43,7 @@ def load(
             raise SourceError(f"{str(source)!r} is no file and no source known here ({', '.join(NAMED)})")
         if territories is None:
             raise SourceError(
-                "needs the table agency,network,parent that says who reports where (--agencies FILE)", path=path
+                "needs the table agency,network,parent that says who reports where (--territories FILE)", path=path
             )
         return tidy.load(
             path,
