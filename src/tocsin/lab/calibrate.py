@@ -125,6 +125,11 @@ class Frozen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Rule(self.cases, self.endorsers, self.ballot_days, self.digest)
 
     @property
+    def sight(self) -> str:
+        """What makes an agency see, in words."""
+        return f"{self.cases} local case{'s' * (self.cases > 1)} in {self.window_days} days"
+
+    @property
     def calibrated(self) -> bool:
         """Whether it was chosen from data at all."""
         return bool(self.grid)
