@@ -54,7 +54,7 @@ def _live(book: Book, name: str) -> tuple[Message | None, list[R]]:
     if message is None:
         return None, [R.UNKNOWN_MESSAGE]
     if not message.live:
-        return None, [R.NOT_OPEN, R.AFTER_DEADLINE]
+        return None, [R.NOT_OPEN]
     return message, []
 
 

@@ -100,6 +100,23 @@ class Result(NamedTuple):
     leaves: list[AnyLeaf]
 
 
+class Loaded(dict[str, bytes | None]):
+    """The archived rows of a block. A look at one that was not asked for would differ from block to block by what else
+    is in it, so it fails."""
+
+    def __init__(self, archive: dict[str, bytes]) -> None:
+        super().__init__()
+        self._archive = archive
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if self.asked and key not in self and key in self._archive:
+            raise AssertionError(f"the kernel reads {key} without having asked for it")
+        return super().get(key, default)
+
+    asked = False
+    """Whether the kernel has said all that it wants."""
+
+
 class Network:
     """One network: its state, log and archive, and the keys of all its members."""
 
@@ -170,10 +187,11 @@ class Network:
 
     def load(self, at: int, envelopes: Sequence[Envelope]) -> dict[str, bytes | None]:
         """The archived rows that a block wants, asked for until nothing is missing."""
-        loaded: dict[str, bytes | None] = {}
+        loaded = Loaded(self.archive)
         for _ in range(200):
             missing = reads(self.state, at, envelopes, loaded)
             if not missing:
+                loaded.asked = True
                 return loaded
             for key in missing:
                 assert key.startswith(rows.ARCHIVE), key
@@ -271,7 +289,7 @@ class Network:
         """Indexes of the leaves for a destination from number `since` on."""
         found = {}
         for index, leaf in enumerate(self.log):
-            for origin, number in getattr(decode_leaf(leaf), "to", ()):
+            for origin, number in getattr(decode_leaf(leaf), "to", ()) if b',"to":[["' in leaf else ():
                 if origin == destination and number >= since:
                     found[number] = index
         return [found[number] for number in sorted(found)]

@@ -22,8 +22,6 @@ def judge(draft: Draft, author: str, act: Judge, act_digest: str) -> Reason:
         return Reason.NOT_AN_ELECTOR
     if author in message.ballots:
         return Reason.ALREADY_JUDGED
-    if message.state == "open" and message.vote_ends is not None and draft.at >= message.vote_ends:
-        return Reason.AFTER_DEADLINE
     if act.data_through is not None and act.data_through > draft.at // DAY_MS + 1:
         return Reason.DATA_FROM_FUTURE
     row: Message = draft.edit("message", act.message)
@@ -85,9 +83,6 @@ def _may_veto(draft: Draft, author: str, message: Message | None, name: str) -> 
         return Reason.NOT_ELIGIBLE_TO_VETO
     if not still_eligible(draft, message, author):
         return Reason.LEAD_DOES_NOT_VETO
-    ends = message.veto_ends if message.state == "endorsed" else message.vote_ends
-    if ends is not None and draft.at >= ends:
-        return Reason.AFTER_DEADLINE
     return Reason.ACCEPTED
 
 

@@ -76,7 +76,6 @@ class Reason(IntEnum):
     ALREADY_JUDGED = 341
     CODE_REQUIRED = 342
     CODE_NOT_ALLOWED = 343
-    AFTER_DEADLINE = 344
     NOT_ELIGIBLE_TO_VETO = 345
     ALREADY_CONCURRED = 346
     NOT_THE_AUTHOR = 347
@@ -185,7 +184,7 @@ REGISTRY: dict[Reason, Entry] = {
     Reason.ROOT_KEY_ONLY_ROTATES: _entry("never", "The root key signs only key rotations; use the act key for other acts.", "根密钥只用于更换密钥；其他行为请用行为密钥。"),
     Reason.NOT_IN_RELEASE: _entry("never", "This act is part of the protocol but not of this release.", "该行为属于协议，但本版本尚未提供。"),
     Reason.UNKNOWN_MESSAGE: _entry("changed", "No message has that id here; check the id.", "此处没有该编号的消息；请检查编号。"),
-    Reason.NOT_OPEN: _entry("never", "The message is already final; nothing more can be done to it this way.", "该消息已有最终结果；不能再如此处理。"),
+    Reason.NOT_OPEN: _entry("never", "The message does not take this any more: it was decided, or its time has passed.", "该消息不再接受此操作：已有结果，或期限已过。"),
     Reason.NO_RULE: _entry("changed", "The charter has no rule for this kind in this stage; see `tocsin charter explain`.", "章程没有该类型在此阶段的规则；见 `tocsin charter explain`。"),
     Reason.NOT_AN_ISSUER: _entry("changed", "The charter does not let this member issue this kind; see `tocsin charter explain`.", "章程不允许该成员发出此类消息；见 `tocsin charter explain`。"),
     Reason.CANNOT_PASS: _entry("changed", "Too few members could vote for this message to pass; the members must be found first.", "可投票的成员太少，此消息无法通过；须先补足成员。"),
@@ -214,7 +213,6 @@ REGISTRY: dict[Reason, Entry] = {
     Reason.ALREADY_JUDGED: _entry("never", "This member has judged this message already; a ballot is final.", "该成员已表决此消息；表决不可更改。"),
     Reason.CODE_REQUIRED: _entry("never", "An abstention or a `cannot` needs a code that says why.", "弃权或“无法执行”须附原因代码。"),
     Reason.CODE_NOT_ALLOWED: _entry("never", "The code is not one that may stand here; see the charter's codes.", "该代码不能用于此处；见章程的代码表。"),
-    Reason.AFTER_DEADLINE: _entry("never", "The time for this has passed.", "期限已过。"),
     Reason.NOT_ELIGIBLE_TO_VETO: _entry("never", "This member may not veto this message; see the eligible in its `opened` leaf.", "该成员不能否决此消息；见其 `opened` 叶中的名单。"),
     Reason.ALREADY_CONCURRED: _entry("never", "This supervisor has given up its veto on this message already.", "该监督者已放弃对此消息的否决。"),
     Reason.NOT_THE_AUTHOR: _entry("never", "Only the author may do this.", "只有作者可以这样做。"),
