@@ -370,12 +370,17 @@ class Verbs:
 
     def do_evidence(self, other: str, *rest: str, size: str | None = None, lines: str | None = None,
                     root: str = "another history") -> Said:  # fmt: skip
-        """evidence N1 [size=9] [lines=1] [same]: two checkpoints of one size of N1 with different roots"""
+        """evidence N1 [size=9] [lines=1] [same | fork | grown]: two checkpoints of one size of N1 with different roots, or
+        the second of a log that forked before that size, or of the true one, with a proof that fails"""
         source = self.networks[other]
         at = len(source.log) if size is None else int(size)
         said = None if lines is None else int(lines)
         first = source.checkpoint(self.now, size=at, lines=said)
-        second = first
-        if "same" not in rest:
-            second = source.checkpoint(self.now, size=at, lines=said, root=seed(other, root))
+        if "fork" in rest or "grown" in rest:
+            fork = source.forked(at)
+            later = fork if "fork" in rest else source
+            second = later.checkpoint(self.now, lines=said)
+            proof = fork.consistency(at, len(fork.log))
+            return Said(acts.Evidence(source.origin, first, second, fork.root(at).hex(), proof))
+        second = first if "same" in rest else source.checkpoint(self.now, size=at, lines=said, root=seed(other, root))
         return Said(acts.Evidence(source.origin, first, second, None, []))

@@ -5,6 +5,7 @@ asks for, loads the archived rows it asks for, and holds each outcome against wh
 """
 
 from collections.abc import Sequence
+from copy import copy
 from functools import cache
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -305,20 +306,27 @@ class Network:
         pinned = peer.entry.size
         step = next((one for one in self.steps if one.size > pinned), None)
         if step is not None and not stay:
-            proof = self._consistency(pinned, step.size)
+            proof = self.consistency(pinned, step.size)
             return RelayAct(self.origin, step.checkpoint, proof, self.relayed(step.index, step.size), [])
         size = len(self.log) if size is None else size
         places = self.outgoing(other.origin, peer.next_in)[skip:][:only]
         head = self.checkpoint(at, size=size, lines=lines)
         leaves = [self.relayed(index, size) for index in places]
-        return RelayAct(self.origin, head, self._consistency(pinned, size), None, leaves)
+        return RelayAct(self.origin, head, self.consistency(pinned, size), None, leaves)
 
     def relayed(self, index: int, size: int) -> RelayedLeaf:
         """A leaf with its proof to the root of `size` leaves."""
         proof = merkle.inclusion_proof(index, size, self._hash)
         return RelayedLeaf(index, self.log[index].decode(), [encode_base64(one) for one in proof])
 
-    def _consistency(self, pinned: int, size: int) -> list[str]:
+    def forked(self, size: int) -> "Network":
+        """The same network with a log that is another from the last leaf before this size on."""
+        other = copy(self)
+        other.log = [*self.log[: size - 1], b'{"leaf":"another"}', *self.log[size:]]
+        return other
+
+    def consistency(self, pinned: int, size: int) -> list[str]:
+        """The proof that the log of `size` leaves extends that of `pinned`; empty if it does not."""
         if not 0 < pinned <= size:
             return []
         return [encode_base64(one) for one in merkle.consistency_proof(pinned, size, self._hash)]
