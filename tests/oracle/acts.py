@@ -242,7 +242,8 @@ def _evidence(book: Book, act: wire.Evidence, where: Context) -> list[R]:
         return [R.UNKNOWN_PEER, R.NOT_EVIDENCE]
     if not where.proofs:
         return [R.NOT_EVIDENCE]
-    pair = (act.origin, frozenset([act.first, act.second]))
+    # The heads alone: the same two can be shown with other lines and times.
+    pair = (act.origin, frozenset(note.partition("\n\n")[0] for note in (act.first, act.second)))
     if pair in book.evidence:
         return [R.PROVES_NOTHING_NEW]
     book.evidence.append(pair)
