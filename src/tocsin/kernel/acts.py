@@ -39,8 +39,8 @@ Text = Annotated[str, Meta(max_length=65_536)]
 Proof = Annotated[list[Base64], Meta(max_length=64)]
 
 
-class Wire(Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of everything that is read from outside."""
+class Wire(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """Base of everything that is read from outside: trees of plain values, of no interest to the garbage collector."""
 
 
 class Keys(Wire, frozen=True):

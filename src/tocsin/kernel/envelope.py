@@ -35,7 +35,7 @@ _WRAPPER = (
 _PAE_PREFIX = f"DSSEv1 {len(PAYLOAD_TYPE)} {PAYLOAD_TYPE} ".encode()
 
 
-class Header(Struct, frozen=True, forbid_unknown_fields=True):
+class Header(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """What is signed. `valid_until` in ms; `acts`: their number; `digest`: over their digests."""
 
     v: int

@@ -16,18 +16,22 @@ MemberStatus = Literal["active", "suspended", "left", "expelled"]
 To = list[tuple[str, int]]
 
 
-class Leaf(Struct, frozen=True, forbid_unknown_fields=True, tag_field="leaf"):
+class Part(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """Base of leaves and of what stands in them: trees of plain values, of no interest to the garbage collector."""
+
+
+class Leaf(Part, frozen=True, tag_field="leaf"):
     """Base of all leaves."""
 
 
-class Original(Struct, frozen=True, forbid_unknown_fields=True):
+class Original(Part, frozen=True):
     """The first network's genesis digest and message id: the same along any path (spec 11)."""
 
     genesis: str
     id: str
 
 
-class Source(Struct, frozen=True, forbid_unknown_fields=True):
+class Source(Part, frozen=True):
     """Where a relayed message came from. `path`: genesis digests, first network first; `sender_id`:
     its id in the last of them; `endorsers`: counted endorsements where it was first decided."""
 
@@ -39,7 +43,7 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     endorsers: int
 
 
-class Ballot(Struct, frozen=True, forbid_unknown_fields=True):
+class Ballot(Part, frozen=True):
     """One member's verdict as it stands in a certificate. `late`: after the deciding block."""
 
     member: str
@@ -65,7 +69,7 @@ class CharterLeaf(Leaf, frozen=True, tag="charter"):
     at: int
 
 
-class RosterMember(Struct, frozen=True, forbid_unknown_fields=True):
+class RosterMember(Part, frozen=True):
     """`until`: end of a suspension in ms, else null."""
 
     id: str
@@ -205,7 +209,7 @@ class Annotated(Leaf, frozen=True, tag="annotated"):
     to: To
 
 
-class OrderAnswer(Struct, frozen=True, forbid_unknown_fields=True):
+class OrderAnswer(Part, frozen=True):
     """An addressee's receipt: `answer` null while nothing but `received`, if that, came."""
 
     member: str
@@ -246,7 +250,7 @@ class FindingLeaf(Leaf, frozen=True, tag="finding"):
     to: To
 
 
-class Post(Struct, frozen=True, forbid_unknown_fields=True):
+class Post(Part, frozen=True):
     """Credits posted to a member; a reversal is negative."""
 
     member: str
@@ -254,7 +258,7 @@ class Post(Struct, frozen=True, forbid_unknown_fields=True):
     amount: int
 
 
-class StainMark(Struct, frozen=True, forbid_unknown_fields=True):
+class StainMark(Part, frozen=True):
     """(member, part, record, finding): standing, or annulled by review; never deleted (spec 9)."""
 
     member: str

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from tocsin.kernel.acts import Act
 
 
-class PlainHeader(Struct, frozen=True, forbid_unknown_fields=True):
+class PlainHeader(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The signed header, with any strings and numbers."""
 
     v: int
@@ -22,14 +22,14 @@ class PlainHeader(Struct, frozen=True, forbid_unknown_fields=True):
     digest: str
 
 
-class PlainSignature(Struct, frozen=True, forbid_unknown_fields=True):
+class PlainSignature(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The signature, with any strings."""
 
     keyid: str
     sig: str
 
 
-class PlainWrapper(Struct, frozen=True, forbid_unknown_fields=True):
+class PlainWrapper(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The wrapper with any strings, but with its acts decoded as their schemas say."""
 
     payload: Annotated[str, Meta(max_length=2048)]

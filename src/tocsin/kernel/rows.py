@@ -19,7 +19,12 @@ ORIGINAL = "original:"
 ARCHIVE = (OLD_MESSAGE, OLD_INCIDENT, ORIGINAL)
 
 
-class Meta(Struct):
+class Row(Struct, gc=False):
+    """Base of all rows. A row is a tree of plain values, so it can be in no cycle, and the garbage collector is not
+    to walk over thousands of them again and again."""
+
+
+class Meta(Row):
     """`counter`: the opening order (spec F3); `size`: leaves so far; `changing`: changing blocks."""
 
     origin: str
@@ -35,7 +40,7 @@ class Meta(Struct):
     changing: int
 
 
-class Member(Struct):
+class Member(Row):
     """A line of the roster. `until`: end of a suspension in ms; `number`: of that suspension."""
 
     id: str
@@ -47,7 +52,7 @@ class Member(Struct):
     number: int
 
 
-class Account(Struct):
+class Account(Row):
     """The moving part of a member.
 
     `quota`, `quota_at`: envelope bucket (spec 3.3). `tokens`, `tokens_at`: report tokens, and when
@@ -71,13 +76,13 @@ class Account(Struct):
     through: int | None
 
 
-class Stain(Struct, frozen=True):
+class Stain(Struct, frozen=True, gc=False):
     mark: StainMark
     finding: str
     standing: bool
 
 
-class Remark(Struct, frozen=True):
+class Remark(Struct, frozen=True, gc=False):
     """An annotation kept with its message. `at` in ms."""
 
     note: Note
@@ -85,7 +90,7 @@ class Remark(Struct, frozen=True):
     at: int
 
 
-class Message(Struct):
+class Message(Row):
     """A message: live while open or endorsed, archived when final (spec 7).
 
     `rule`: index into the charter of its opening. `vote_ends`, `veto_ends`: deadlines in ms, null
@@ -145,7 +150,7 @@ class Message(Struct):
     outcome: str | None
 
 
-class Escalation(Struct, frozen=True):
+class Escalation(Struct, frozen=True, gc=False):
     """The last report of an incident that went up, and what became of it (spec 11)."""
 
     message: str
@@ -154,7 +159,7 @@ class Escalation(Struct, frozen=True):
     answered: int | None
 
 
-class Incident(Struct):
+class Incident(Row):
     """`key`: what reports join by; `term`: number of the lead's term; `last_record` in ms."""
 
     id: str
@@ -175,7 +180,7 @@ class Incident(Struct):
     up: Escalation | None
 
 
-class RunningOrder(Struct):
+class RunningOrder(Row):
     """An order whose receipts are still taken (spec F19). `due_done`: the leaf at due is written."""
 
     id: str
@@ -191,7 +196,7 @@ class RunningOrder(Struct):
     source: Source | None
 
 
-class Peer(Struct):
+class Peer(Row):
     """A peer's entry with its pins and counters. `reports`: times of the accepted reports of the
     last week; `next_in`, `next_out`: numbers expected and to be given. A removed peer's row stays, so that
     its numbers are never given twice."""
@@ -204,7 +209,7 @@ class Peer(Struct):
     reports: list[int]
 
 
-class Sent(Struct):
+class Sent(Row):
     """What went out and still waits for its outcome; `overdue`: said so already."""
 
     peer: str
@@ -216,7 +221,7 @@ class Sent(Struct):
     overdue: bool
 
 
-class Seen(Struct):
+class Seen(Row):
     """Envelope digests consumed by one block, remembered until the last `valid_until` (spec 3.1)."""
 
     height: int
@@ -224,14 +229,14 @@ class Seen(Struct):
     digests: list[str]
 
 
-class UsedKey(Struct):
+class UsedKey(Row):
     """A key once used in this network; keys are distinct for ever (spec 1)."""
 
     key: str
     member: str
 
 
-class OriginalRow(Struct):
+class OriginalRow(Row):
     """Our id of what is known elsewhere by the row's key (spec 11)."""
 
     id: str
