@@ -91,7 +91,8 @@ def from_peer(draft: Draft, message: Message) -> None:
         return
     if target.truth in ("none", "undetermined"):
         _set(draft, message, terms, review=False)
-    elif not _reviewable(draft, target):
+    elif target.finding_by != message.author and not _reviewable(draft, target):
+        # Ours alone gives way: a later finding of the parent's does not replace its first (F9).
         _set(draft, message, terms, review=False, reverse=True)
 
 
