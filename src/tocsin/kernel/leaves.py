@@ -311,7 +311,8 @@ class PeerLeaf(Leaf, frozen=True, tag="peer"):
 
 
 class EvidenceLeaf(Leaf, frozen=True, tag="evidence"):
-    """`signers`: finality keys that signed both statements; `frozen`: the peer was frozen for it."""
+    """`signers`: finality keys newly caught signing both statements, or all that did if none is new; `members`: whose
+    they are; `frozen`: the peer was frozen for it."""
 
     origin: str
     signers: list[str]
