@@ -24,7 +24,7 @@ def judge(draft: Draft, author: str, act: Judge, act_digest: str) -> Reason:
         return Reason.ALREADY_JUDGED
     if act.data_through is not None and act.data_through > draft.at // DAY_MS + 1:
         return Reason.DATA_FROM_FUTURE
-    row: Message = draft.edit("message", act.message)
+    row = draft.edit_live(act.message)
     # Late from the block after the one in which the message became endorsed (F15).
     start = draft.state.messages.get(act.message)
     late = start is not None and start.state == "endorsed"
@@ -57,7 +57,7 @@ def concur(draft: Draft, author: str, act: Concur) -> Reason:
         return reason
     if author in message.concurred:
         return Reason.ALREADY_CONCURRED
-    row: Message = draft.edit("message", message.id)
+    row = draft.edit_live(message.id)
     row.concurred = sorted([*row.concurred, author])
     draft.touch(row)
     return Reason.ACCEPTED

@@ -243,8 +243,7 @@ def _reach(draft: Draft, deadline: Deadline) -> None:
     if deadline.what in ("vote", "veto") and draft.at - deadline.at > LATE_MS and _move(draft, deadline):
         return
     if deadline.what == "notice":
-        row: Message = draft.edit("message", name)
-        row.notice = None
+        draft.edit_live(name).notice = None
         messages.tally(draft, name)
     elif deadline.what == "vote":
         message = draft.message(name)
@@ -276,7 +275,7 @@ def _reach(draft: Draft, deadline: Deadline) -> None:
 
 def _move(draft: Draft, deadline: Deadline) -> bool:
     """An outage moves a vote or veto deadline once (spec 4, F4); no leaf."""
-    row: Message = draft.edit("message", deadline.id)
+    row = draft.edit_live(deadline.id)
     rule = draft.rule(row)
     late = draft.at - deadline.at
     grace = max(draft.charter.times.grace_s * 1000, late)

@@ -45,6 +45,11 @@ class Draft:
         self.rows = rows
         self.changes: dict[str, dict[str, Any]] = {name: {} for name in state.tables}
         self.archive: dict[str, Any] = {}
+        self._live: Mapping[str, Message] = state.tables["message"]
+        self._messages: dict[str, Message | None] = self.changes["message"]
+        self._rules: dict[tuple[str, int], Rule] = {}
+        self.opened: dict[tuple[str, str], list[str]] = {}
+        """Incidents opened in this block by status and key, oldest first."""
         self.leaves: list[bytes] = []
         self.meta = copy(state.meta)
         self.charter: Charter = state.charter
@@ -75,13 +80,21 @@ class Draft:
             if row is None:
                 raise KeyError(name)
             return row
-        row = copy(self.state.tables[table][name])
-        if table == "message":
-            row.ballots = dict(row.ballots)
-            row.ballot_times = dict(row.ballot_times)
-        elif table == "order":
+        row = self.state.tables[table][name].__copy__()
+        if table == "order":
             row.answers = dict(row.answers)
         changes[name] = row
+        return row
+
+    def edit_live(self, name: str) -> Message:
+        """A live message, to be changed; KeyError if there is none."""
+        row = self._messages.get(name)
+        if row is None:
+            if name in self._messages:
+                raise KeyError(name)
+            row = self._messages[name] = copy(self._live[name])
+            row.ballots = row.ballots.copy()
+            row.ballot_times = row.ballot_times.copy()
         return row
 
     def put(self, table: str, name: str, row: Any) -> None:
@@ -135,8 +148,7 @@ class Draft:
 
     def message(self, name: str) -> Message | None:
         """A live message, not to be changed."""
-        row: Message | None = self.get("message", name)
-        return row
+        return self._messages[name] if name in self._messages else self._live.get(name)
 
     def incident(self, name: str | None) -> Incident | None:
         """A live incident, not to be changed."""
@@ -167,7 +179,11 @@ class Draft:
 
     def rule(self, message: Message) -> Rule:
         """The rule of a message's opening, which it keeps for ever (spec 6.1)."""
-        return self.charter_of(message).rules[message.rule]
+        place = (message.charter, message.rule)
+        rule = self._rules.get(place)
+        if rule is None:
+            rule = self._rules[place] = self.charter_of(message).rules[message.rule]
+        return rule
 
     def charter_of(self, message: Message) -> Charter:
         """The charter of a message's opening."""
@@ -197,7 +213,7 @@ class Draft:
 
     def edit_message(self, name: str) -> Message:
         """A message, live or archived, to be changed."""
-        row: Message = self.edit("message", name) if self.message(name) else self.edit_old(OLD_MESSAGE, name)
+        row: Message = self.edit_live(name) if self.message(name) else self.edit_old(OLD_MESSAGE, name)
         return row
 
     def incident_end(self, name: str | None) -> Incident | None:

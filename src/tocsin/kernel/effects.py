@@ -29,7 +29,7 @@ def base_holds(draft: Draft, message: Message) -> bool:
             if candidate is None or candidate.status != "active":
                 return False
         return motions.base_holds(draft, terms, incident)
-    if message.source is not None:
+    if message.source is not None or terms is None:
         return True
     if isinstance(terms, Order | Revoke):
         return orders.holds(draft, terms)
@@ -76,7 +76,7 @@ def _heard_then(effect: Effect) -> Effect:
 
 def _report(draft: Draft, message: Message) -> None:
     incidents.join(draft, message)
-    parent = parent_of(draft, message.source)
+    parent = parent_of(draft, message.source) if message.went else None
     if parent is not None and message.incident is not None and parent in [origin for origin, _ in message.went]:
         row = draft.edit("incident", message.incident)
         row.up = Escalation(message.id, draft.at, None, None)

@@ -28,17 +28,11 @@ def features_digest(incident: Incident) -> str:
 
 def oldest_live(draft: Draft, status: Status, key: str) -> str | None:
     """The oldest live incident of this status and key, or None (spec 8)."""
-    found = [
-        (number, name)
-        for number, name in draft.state.live_incidents.get((status, key), [])
-        if draft.incident(name) is not None
-    ]
-    found += [
-        (row.number, name)
-        for name, row in draft.changes["incident"].items()
-        if row is not None and row.status == status and row.key == key
-    ]
-    return min(found)[1] if found else None
+    for _, name in draft.state.live_incidents.get((status, key), ()):
+        if draft.incident(name) is not None:
+            return name
+    # Whatever was opened in this block is younger.
+    return next((name for name in draft.opened.get((status, key), ()) if draft.incident(name) is not None), None)
 
 
 def destination(draft: Draft, message: Message) -> Incident | None:
@@ -70,6 +64,7 @@ def join(draft: Draft, message: Message) -> None:
             duplicate_of=None, up=None,
         )  # fmt: skip
         draft.put("incident", name, incident)
+        draft.opened.setdefault((incident.status, incident.key), []).append(name)
         write(draft, incident, "opened", message.id)
     heard(draft, name)
 

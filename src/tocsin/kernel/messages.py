@@ -74,18 +74,20 @@ def open_message(
     if rule.threshold is not None and kind.startswith("motion.") and author in voters.electors and act is not None:
         ballots[author] = Ballot(author, "endorse", None, "officer", act, draft.meta.epoch, False)
         times[author] = at
+    notice = at + rule.notice_s * 1000 if rule.notice_s else None
+    vote_ends = None if rule.ballotless else at + rule.window_s * 1000
+    need = required(rule, kind, voters.size, voters.asleep)
+    eligible = eligible_to_veto(draft, rule, author, source, terms, incident)
+    # In the order of the fields: naming all 46 of them costs more than everything else here.
     message = Message(
-        id=id, number=draft.number(), kind=kind, author=author, status=status, incident=named, joins=joins,
-        subject=subject, terms=terms, body=body, source=source, charter=draft.charter.digest, rule=rule_index,
-        stage=stage, electorate=voters.electors, size=voters.size,
-        need=required(rule, kind, voters.size, voters.asleep),
-        eligible=eligible_to_veto(draft, rule, author, source, terms, incident), concurred=[], opened=at,
-        notice=at + rule.notice_s * 1000 if rule.notice_s else None,
-        vote_ends=None if rule.ballotless else at + rule.window_s * 1000, vote_moved=False,
-        veto_ends=None, veto_moved=False, act=act, envelope=envelope, state="open", counted=False, ballots=ballots,
-        ballot_times=times, final_at=None, by=None, code=None, remarks=[], went=[], truth="none", finding=None,
-        finding_by=None, finding_class=None, found_at=None, reviewed=False, review_open=False, overturned=False,
-        token_spent=False, posts=[], stains=[], outcome=None,
+        id, draft.number(), kind, author, status, named, joins, subject, terms, body, source,
+        draft.charter.digest, rule_index, stage,
+        voters.electors, voters.size, need, eligible, [],  # concurred
+        at, notice, vote_ends, False, None, False,  # neither deadline moved, no veto window yet
+        act, envelope, "open", False, ballots, times,
+        None, None, None, [], [],  # final_at, by, code, remarks, went
+        "none", None, None, None, None, False, False, False,  # truth and findings
+        False, [], [], None,  # token, posts, stains, outcome
     )  # fmt: skip
     draft.put("message", id, message)
     if is_based(kind):
@@ -120,7 +122,7 @@ def _opened_leaf(draft: Draft, message: Message) -> None:
 
 def votes(message: Message, verdict: Verdict) -> int:
     """Ballots of one verdict."""
-    return sum(1 for ballot in message.ballots.values() if ballot.verdict == verdict)
+    return [ballot.verdict for ballot in message.ballots.values()].count(verdict)
 
 
 def tally(draft: Draft, name: str) -> None:
@@ -132,10 +134,10 @@ def tally(draft: Draft, name: str) -> None:
     if message.state == "open":
         if message.notice is not None and draft.at < message.notice:
             return
-        if rule.ballotless or votes(message, "endorse") >= message.need:
+        endorsed, cast = votes(message, "endorse"), len(message.ballots)
+        if rule.ballotless or endorsed >= message.need:
             reach(draft, name)
         else:
-            endorsed, cast = votes(message, "endorse"), len(message.ballots)
             if endorsed + len(message.electorate) - cast < message.need:
                 finish(draft, name, shortfall(message))
             return
@@ -153,7 +155,7 @@ def shortfall(message: Message) -> Ending:
 
 def reach(draft: Draft, name: str) -> None:
     """The threshold, or the author of a rule without ballots: recorded, or endorsed (spec 6.2)."""
-    message: Message = draft.edit("message", name)
+    message = draft.edit_live(name)
     rule = draft.rule(message)
     if rule.veto is None or not message.eligible:
         finish(draft, name, "recorded")
@@ -181,7 +183,7 @@ def finish(
     at_vote_deadline: bool = False,
 ) -> None:
     """End a message: its leaf, its row in the archive, its token, and its effects (spec 7)."""
-    message: Message = draft.edit("message", name)
+    message = draft.edit_live(name)
     if ending == "recorded" and not effects.still_holds(draft, message):
         ending = "void"
     rule = draft.rule(message)
@@ -216,6 +218,8 @@ def finish(
 
 def void_stale(draft: Draft) -> None:
     """Void the open and endorsed messages whose base no longer holds, in opening order (spec 8)."""
+    if not draft.state.based and not draft.based:
+        return
     for _, name in sorted([*((number, name) for name, number in draft.state.based.items()), *draft.based]):
         message = draft.message(name)
         if message is not None and not effects.base_holds(draft, message):

@@ -1,5 +1,7 @@
 """`submit`: from an act to an open message, or a numbered refusal (spec 5, spec 6, spec 8, spec 9)."""
 
+from functools import lru_cache
+
 from tocsin.kernel import findings, incidents, messages, motions, orders, tokens
 from tocsin.kernel.acts import Finding, Order, Review, Revoke, Share, Subject, Submit
 from tocsin.kernel.charter import Charter, Rule, pattern_matches
@@ -70,7 +72,14 @@ def submit(draft: Draft, author: str, act: Submit, act_digest: str, envelope: st
 
 def _check_shape(act: Submit) -> Reason:
     """Which parts belong to which kind (spec 5)."""
-    kind, terms = act.kind, act.terms
+    named = act.incident if act.incident in (None, "new") else "named"
+    form: type = type(act.terms)
+    return _fits(act.kind, form, named, act.subject is not None)
+
+
+@lru_cache(maxsize=1024)
+def _fits(kind: str, terms: type, named: str | None, subject: bool) -> Reason:
+    """Few forms make up most of what is submitted."""
     if kind.startswith("relayed."):
         return Reason.RELAYED_KIND
     report = kind.startswith("report.")
@@ -88,16 +97,16 @@ def _check_shape(act: Submit) -> Reason:
         wanted = Finding if kind == "finding" else Review
     else:
         return Reason.UNKNOWN_KIND
-    if report and act.subject is None:
+    if report and not subject:
         return Reason.SUBJECT_MISSING
-    if not report and act.subject is not None:
+    if not report and subject:
         return Reason.SUBJECT_NOT_ALLOWED
-    if not isinstance(terms, wanted or type(None)):
+    if not issubclass(terms, wanted or type(None)):
         return Reason.TERMS_MISMATCH
-    of_incident = kind.startswith("order.") or isinstance(terms, motions.OF_AN_INCIDENT)
-    if of_incident and act.incident in (None, "new"):
+    of_incident = kind.startswith("order.") or issubclass(terms, motions.OF_AN_INCIDENT)
+    if of_incident and named != "named":
         return Reason.INCIDENT_REQUIRED
-    if not of_incident and not report and act.incident is not None:
+    if not of_incident and not report and named is not None:
         return Reason.INCIDENT_NOT_ALLOWED
     return Reason.ACCEPTED
 
