@@ -20,6 +20,7 @@ from tocsin.lab.calibrate import (
     frozen_for,
     load_frozen,
     shipped,
+    span_for,
 )
 from tocsin.lab.chain import bare
 from tocsin.lab.days import day_of
@@ -156,6 +157,14 @@ def test_and_where_that_cannot_be_it_says_loudly_that_it_is_not(past: Archive) -
     assert default_for(past, 40, "Because.").notes == [
         "NOT CALIBRATED. Because. The default of 2 cases and 2 endorsers is used."
     ]
+
+
+def test_where_nobody_says_the_last_third_of_the_seasons_is_replayed(past: Archive) -> None:
+    assert span_for(past) == (day_of("1974-04-01"), past.last_day + 1)
+    nine = world([case(0, 5)], TREE, last=day_of("1979-02-01"))
+    assert span_for(nine) == (day_of("1976-04-01"), nine.last_day + 1)
+    short = world([case(0, 5)], TREE, last=700)
+    assert span_for(short) == (1, 701)
 
 
 # The file that ships.

@@ -1,6 +1,6 @@
 """Choosing the rule's numbers from the past, and freezing them before the test years are read (replay 7)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 
 import msgspec
@@ -9,7 +9,7 @@ from tocsin.kernel.digest import digest
 from tocsin.lab.accuracy import Accuracy, accuracy, differs
 from tocsin.lab.archive import Archive
 from tocsin.lab.chain import bare
-from tocsin.lab.days import iso
+from tocsin.lab.days import day_of, iso, season_of, season_span
 from tocsin.lab.drive import Drive, morning
 from tocsin.lab.incidents import incidents_of
 from tocsin.lab.knowledge import Knowledge, KnownRule, known_days, known_until
@@ -31,6 +31,7 @@ from tocsin.lab.truth import Truth, classify
 __all__ = [
     "BALLOT_DAYS", "CAP", "CAP_SHOWN", "GRID_CASES", "GRID_ENDORSERS", "LEAST_ENDORSERS", "WINDOW", "Calibration",
     "Cell", "Frozen", "Measured", "Predicted", "calibrate", "default_for", "frozen_for", "load_frozen", "shipped",
+    "span_for",
 ]  # fmt: skip
 
 GRID_CASES = (1, 2, 3, 5)
@@ -44,6 +45,12 @@ WINDOW = 14
 """Days in which an agency's cases count."""
 BALLOT_DAYS = 7
 """Days in which ballots are taken."""
+KNOWN_FOR: Mapping[str, tuple[int, int]] = {
+    "dengue-taiwan": (day_of("2015-01-01"), day_of("2015-12-31")),
+    "hepatitis-a-germany": (day_of("2004-01-01"), day_of("2004-12-31")),
+}
+"""The year to replay of a named source."""
+LEAST_SEASONS = 3
 DEFAULT_CASES = 2
 DEFAULT_ENDORSERS = 2
 MAX_FILE = 1 << 20
@@ -289,6 +296,19 @@ def frozen_for(
         return calibrate(archive, until, known=known, progress=progress).frozen
     except ValueError as reason:
         return default_for(archive, until, str(reason), known=known)
+
+
+def span_for(archive: Archive) -> tuple[int, int]:
+    """First and last morning to replay where nobody said: the year that a named source is known for; else the last
+    third of the seasons, the others being left to calibrate on; else, with fewer than three seasons, everything."""
+    first, last = archive.first_day + 1, archive.last_day + 1
+    if archive.source in KNOWN_FOR:
+        begin, end = KNOWN_FOR[archive.source]
+        return max(first, begin), min(last, end)
+    seasons = season_of(archive.last_day) - season_of(archive.first_day)
+    if seasons < LEAST_SEASONS:
+        return first, last
+    return season_span(season_of(archive.last_day) - seasons // 3 + 1)[0], last
 
 
 def default_for(archive: Archive, until: int, reason: str, *, known: KnownRule = "confirmation") -> Frozen:

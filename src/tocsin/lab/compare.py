@@ -1,6 +1,6 @@
 """Charters, single agencies and pooled data side by side, on the same knowledge (replay 13)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -108,28 +108,31 @@ class Comparison:
 
 
 def compare(
-    archive: Archive, knowledge: Knowledge, truth: Truth, frozen: Frozen, split: int, *, full: bool = False
-) -> tuple[Comparison, list[Curve], dict[str, Run]]:
+    archive: Archive, knowledge: Knowledge, truth: Truth, frozen: Frozen, split: int, *, full: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Comparison, list[Curve], dict[str, Run]]:  # fmt: skip
     """The three charters on unsigned networks over the whole archive, the detectors, and the sensitivity of it all.
 
     `split` is the last day of the calibration. `full` adds the variants that need runs of their own: a minute or so
-    for decades of a nation.
+    for decades of a nation. `progress`: networks' runs done, and in all.
     """
     periods = _periods(archive, frozen, split)
-    runs = {
-        name: drive_tree(
-            knowledge, truth, name, frozen.rule, frozen.window_days, knowledge.first_morning, knowledge.last_morning
-        )
-        for name in CHARTERS
-    }
+    spans = [(period.name, period.span) for period in periods]
+    worlds = world_variants(knowledge, frozen) if full else []
+    first, last = knowledge.first_morning, knowledge.last_morning
+    runs: dict[str, Run] = {}
+    for name in CHARTERS:
+        runs[name] = drive_tree(knowledge, truth, name, frozen.rule, frozen.window_days, first, last)
+        if progress is not None:
+            progress(len(runs), len(CHARTERS) + len(worlds))
     rows = [row for name, run in runs.items() for row in _charter_rows(truth, name, run, frozen, periods)]
     rate = rows[0].periods[0].tally.false_rate()
-    warm = Span(knowledge.first_morning, knowledge.last_morning)
+    warm = Span(first, last)
     curves: list[Curve] = []
     unequal: list[str] = []
     for detector in standard_detectors(knowledge):
-        first = periods[0].span
-        swept = curve(detector, truth, first, warm_up=max(0, first.first - knowledge.first_morning))
+        learnt = periods[0].span
+        swept = curve(detector, truth, learnt, warm_up=max(0, learnt.first - first))
         curves.append(swept)
         point = at_equal_false_rate(swept, rate)
         if point is None:
@@ -137,9 +140,11 @@ def compare(
         else:
             rows.append(_detector_row(truth, detector, point.parameters[0], warm, periods, equal=True))
         rows.append(_detector_row(truth, detector, _usual(detector, frozen), warm, periods, equal=False))
-    variants = truth_variants(truth, runs["pilot"], [(p.label, p.span) for p in periods])
-    if full:
-        variants += world_variants(knowledge, truth, frozen, [(p.label, p.span) for p in periods])
+    variants = truth_variants(truth, runs["pilot"], spans)
+    for done, world in enumerate(worlds, start=len(runs) + 1):
+        variants.append(world.run(truth, spans))
+        if progress is not None:
+            progress(done, len(CHARTERS) + len(worlds))
     return Comparison(periods, tuple(rows), tuple(unequal), runs, tuple(variants)), curves, runs
 
 

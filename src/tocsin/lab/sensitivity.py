@@ -1,13 +1,13 @@
 """What becomes of the frozen rule when the study's own choices are made otherwise (replay 2 to 5, 10, 11).
 
-`truth_variants` judge the same records anew; `world_variants` run the rule again in another world and take longer.
+`truth_variants` judge the same records anew; `world_variants` are runs of their own and take longer.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tocsin.lab.calibrate import Frozen
-from tocsin.lab.incidents import incidents_of, national_incidents
+from tocsin.lab.incidents import incidents_of
 from tocsin.lab.knowledge import Knowledge
 from tocsin.lab.roster import Rule
 from tocsin.lab.runs import Run, drive_bare, drive_tree
@@ -15,11 +15,11 @@ from tocsin.lab.scoring import Span, Tally, tally
 from tocsin.lab.supervisors import AtRandom, Concurring, Supervisor, Under
 from tocsin.lab.truth import SENSITIVITY_CASES, SENSITIVITY_GAPS, Truth, TruthRule, Verdicts, classify
 
-__all__ = ["Variant", "truth_variants", "world_variants"]
+__all__ = ["Variant", "World", "truth_variants", "world_variants"]
 
 Periods = Sequence[tuple[str, Span]]
 
-BALLOT_WINDOWS = (1, 14)
+BALLOT_WINDOWS = (1, 7, 14)
 VETO_SHARES = (0.1, 0.3)
 
 
@@ -59,31 +59,44 @@ def truth_variants(truth: Truth, run: Run, periods: Periods) -> list[Variant]:
     return found
 
 
-def world_variants(knowledge: Knowledge, truth: Truth, frozen: Frozen, periods: Periods) -> list[Variant]:
-    """The frozen rule with other knowledge, other windows, other supervisors."""
+@dataclass(frozen=True, slots=True)
+class World:
+    """Another world to run the frozen rule in; with a `supervisor` the nation's records are judged."""
+
+    label: str
+    knowledge: Knowledge
+    rule: Rule
+    window: int
+    supervisor: Supervisor | None = None
+
+    def run(self, truth: Truth, periods: Periods) -> Variant:
+        """The rule in this world, from the archive's first morning to its last."""
+        first, last = self.knowledge.first_morning, self.knowledge.last_morning
+        if self.supervisor is None:
+            made = drive_bare(self.knowledge, truth, "pilot", self.rule, self.window, first, last)
+            return _variant(self.label, truth, made.verdicts, periods)
+        made = drive_tree(
+            self.knowledge, truth, "pilot", self.rule, self.window, first, last, supervisor=self.supervisor
+        )
+        return _variant(self.label, truth, made.nation, periods, nation=True)
+
+
+def world_variants(knowledge: Knowledge, frozen: Frozen) -> list[World]:
+    """Worlds with other knowledge, other windows, other supervisors; those that are worlds of their own."""
     archive, rule, window = knowledge.archive, frozen.rule, frozen.window_days
-    worlds: list[tuple[str, Knowledge, Rule]] = []
+    found: list[World] = []
     if archive.kind == "line-list" and knowledge.known == "confirmation":
         leak = Knowledge(archive, known="notification", imported=knowledge.imported)
-        worlds.append(("LEAK: known from notification", leak, rule))
+        found.append(World("LEAK: known from notification", leak, rule, window))
     blind = Knowledge(archive, known=knowledge.known, imported="unknown")
     if (blind.counts_as_local != knowledge.counts_as_local).any():
-        worlds.append(("imported cases not told apart", blind, rule))
+        found.append(World("imported cases not told apart", blind, rule, window))
     for days in BALLOT_WINDOWS:
-        other = Rule(rule.cases, rule.endorsers, days, rule.calibration)
-        worlds.append((f"ballots within {days} day{'s' * (days > 1)}", knowledge, other))
-    found = []
-    for label, known, numbers in worlds:
-        run = drive_bare(known, truth, "pilot", numbers, window, known.first_morning, known.last_morning)
-        found.append(_variant(label, truth, run.verdicts, periods))
+        if days != rule.window_days:
+            other = Rule(rule.cases, rule.endorsers, days, rule.calibration)
+            found.append(World(f"ballots within {days} day{'s' * (days > 1)}", knowledge, other, window))
     offices: list[Supervisor] = [Concurring(), Under(knowledge), *(AtRandom(share) for share in VETO_SHARES)]
-    for office in offices:
-        run = drive_tree(
-            knowledge, truth, "pilot", rule, window, knowledge.first_morning, knowledge.last_morning, supervisor=office
-        )
-        judged = classify(truth, national_incidents(run.drive))
-        found.append(_variant(f"national; every office {office.label}", truth, judged, periods, nation=True))
-    return found
+    return found + [World(f"national; every office {one.label}", knowledge, rule, window, one) for one in offices]
 
 
 def _variant(label: str, truth: Truth, verdicts: Verdicts, periods: Periods, *, nation: bool = False) -> Variant:
