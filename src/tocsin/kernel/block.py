@@ -45,7 +45,7 @@ from tocsin.kernel.genesis import PROTOCOL, Check, Genesis, admission_statement,
 from tocsin.kernel.leaves import BlockLeaf, CharterLeaf, GenesisLeaf, Overdue, RosterLeaf
 from tocsin.kernel.messages import shortfall
 from tocsin.kernel.reasons import Reason
-from tocsin.kernel.rows import OLD_INCIDENT, OLD_MESSAGE, Member, Message, Meta, Seen, UsedKey
+from tocsin.kernel.rows import OLD_INCIDENT, OLD_MESSAGE, Member, Meta, Seen, UsedKey
 from tocsin.kernel.state import Deadline, State, rows_digest
 from tocsin.kernel.submit import submit
 
