@@ -153,7 +153,7 @@ def test_a_concurring_office_saves_half_a_day_but_not_on_a_weekend() -> None:
 
 
 def test_an_office_that_vetoes_small_numbers_delays_the_record_until_there_are_five() -> None:
-    archive = world([*cluster((0, 1), 10), case(2, 13), case(0, 16, count=2)], last=60)
+    archive = world([*cluster((0, 1), 10), case(0, 16)], last=60)
     knowledge = Knowledge(archive)
     assert reports(driven(archive, endorsers=1))[0] == (0, 12, "recorded", 12)
     vetoed = driven(archive, endorsers=1, supervisor=Under(knowledge))

@@ -131,6 +131,14 @@ def test_bars_that_apply_to_any_archive(done: Replay) -> None:
     assert "calibration" in pooled.note
 
 
+def test_a_rule_that_comes_after_the_pooled_count_fails_its_bar(nation: Archive, frozen: Frozen) -> None:
+    slow = replayed(nation, msgspec.structs.replace(frozen, cases=3))
+    (pooled,) = (bar for bar in slow.bars if "pooled" in bar.name)
+    assert pooled.value is not None
+    assert pooled.value > 0
+    assert not pooled.passed
+
+
 def test_sensitivity_has_a_line_for_every_choice(done: Replay) -> None:
     labels = [one.label for one in done.beside.variants]
     for wanted in (
@@ -267,6 +275,7 @@ def test_a_disease_that_is_always_there_is_said_not_to_fit(frozen: Frozen) -> No
     endemic = [case(town, 5 + day) for day in range(0, LAST - 10, 9) for town in (6, 7, 8)]
     made = replayed(world(endemic, TREE, last=LAST), frozen)
     assert "DEFINITION 4 DOES NOT FIT" in page(made)
+    assert "DEFINITION 4 DOES NOT FIT" in terminal.lines(made, [], None)[-1]
 
 
 def test_paper_as_the_first_charter_and_a_span_without_an_outbreak(nation: Archive, frozen: Frozen) -> None:

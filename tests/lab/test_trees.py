@@ -108,6 +108,7 @@ def test_paper_asks_more_than_half_at_both_levels() -> None:
     lonely = driven(world(strong, tree, last=30), charter="paper", tree=True)
     ends = {(one.state, one.national) for one in lonely.reports.values()}
     assert ends == {("recorded", "rejected"), ("recorded", None)}
+    assert national_incidents(lonely) == []
     joined = driven(world(strong + cluster((5, 10), 12), tree, last=30), charter="paper", tree=True)
     assert [one.national for one in joined.reports.values() if one.network == 1].count("recorded") == 1
 
@@ -130,12 +131,12 @@ def outbreak(towns: tuple[int, ...], day: int, *, county: int = -1) -> list[tupl
     return [case(town, day + i, county=county) for i in range(8) for town in towns]
 
 
-def found(archive: Archive) -> tuple[Drive, Finder]:
+def found(archive: Archive, last: int | None = None) -> tuple[Drive, Finder]:
     knowledge, truth = Knowledge(archive), Truth(archive)
     built, _ = plans(archive, "pilot", Rule(2, 2))
     drive = Drive(knowledge, built, unsigned_tree(archive, built, morning(1) - HOUR_MS), cases=2)
     finder = Finder(truth, drive)
-    drive.run(1, knowledge.last_morning, evening=finder.evening)
+    drive.run(1, knowledge.last_morning if last is None else last, evening=finder.evening)
     return drive, finder
 
 
@@ -152,12 +153,10 @@ def test_findings_come_after_the_wave_and_settle_credits() -> None:
 
 
 def test_no_finding_before_its_day_nor_on_a_wave_that_may_go_on() -> None:
-    wave = outbreak((0, 1, 2), 10)
-    last_onset = 17
-    early = found(world(wave, last=last_onset + FINDING_AFTER_DAYS - 2))[1]
-    assert early.found == {}
-    done = found(world(wave, last=last_onset + FINDING_AFTER_DAYS))[1]
-    assert set(done.found.values()) == {"upheld"}
+    wave, due = outbreak((0, 1, 2), 10), 17 + FINDING_AFTER_DAYS
+    assert found(world(wave), due - 1)[1].found == {}
+    assert set(found(world(wave), due)[1].found.values()) == {"upheld"}
+    assert found(world(wave, last=due - 1))[1].found == {}
 
 
 # Real networks of Taiwan.

@@ -84,8 +84,8 @@ def _head(replay: Replay, wave: Wave | None) -> Iterator[str]:
         loud.append("This run LEAKS the laboratory's answer: it counts cases from notification.")
     if replay.first <= replay.split:
         loud.append(f"This span begins before {frozen.until}, inside the calibration: it is not a test.")
-    if endless := _endless(replay):
-        loud.append(endless)
+    if replay.misfit:
+        loud.append(replay.misfit)
     yield from (f"<p class=loud>{escape(one)}</p>" for one in loud)
     yield (
         f"<p>Frozen rule: an agency sees with {frozen.cases} local cases in {frozen.window_days} days; the author and "
@@ -93,18 +93,6 @@ def _head(replay: Replay, wave: Wave | None) -> Iterator[str]:
         f"{frozen.until}; digest <code>{frozen.digest}</code>, which stands in every charter of this run.</p>"
     )
     yield tables.bars(replay)
-
-
-def _endless(replay: Replay) -> str:
-    """Where most cases lie in waves that hardly end, definition 4 does not fit."""
-    endless = sum(wave.cases for wave in replay.truth.endless)
-    every = sum(wave.cases for wave in replay.truth.waves)
-    if 2 * endless <= every:
-        return ""
-    return (
-        f"DEFINITION 4 DOES NOT FIT: {endless:,} of {every:,} local cases lie in {len(replay.truth.endless)} waves of "
-        "more than a year. This disease is always there, so true, missed and delay mean little here."
-    )
 
 
 def _first_figure(replay: Replay, wave: Wave | None) -> Iterator[str]:

@@ -103,6 +103,18 @@ class Replay:
             return ()
         return leads(self.references(wave), day_at(record.national_at))
 
+    @property
+    def misfit(self) -> str:
+        """What must be said where most cases lie in waves that hardly end; empty where definition 4 fits."""
+        endless = sum(wave.cases for wave in self.truth.endless)
+        every = sum(wave.cases for wave in self.truth.waves)
+        if 2 * endless <= every:
+            return ""
+        return (
+            f"DEFINITION 4 DOES NOT FIT: {endless:,} of {every:,} local cases lie in {len(self.truth.endless)} waves "
+            "of more than a year. This disease is always there, so true, missed and delay mean little here."
+        )
+
     def continuations(self) -> list[tuple[int, Wave]]:
         """Territories with a record in the span that belongs to a wave from before it: no new lead (replay 8)."""
         found = {

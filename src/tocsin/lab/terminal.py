@@ -31,7 +31,7 @@ def lines(replay: Replay, paths: Sequence[str], command: str | None) -> list[str
         said.append("See " + "  ".join(paths))
     if command is not None:
         said.append(f"Verify: {command}")
-    said.append("Caveat: " + replay.archive.caveat)
+    said.append(" ".join(part for part in ("Caveat:", replay.misfit, replay.archive.caveat) if part))
     return said
 
 
