@@ -414,8 +414,8 @@ def _outcome(
 
 
 def writes_digest(writes: Sequence[tuple[str, bytes | None]]) -> str:
-    """Digest over sorted (key, value) pairs; a deletion is an empty value (no row is empty)."""
-    return rows_digest([(key, value or b"") for key, value in writes])
+    """Digest of a block's sorted writes, as it stands in the block leaf (spec 10)."""
+    return rows_digest(writes)
 
 
 def _snapshot(state: State, changes: dict[str, dict[str, Any]]) -> str:

@@ -1,5 +1,6 @@
 """The charter: a network's constitution as data (spec 6), and how a rule is matched."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -7,6 +8,7 @@ from msgspec import Meta, Struct
 from msgspec.json import encode
 
 from tocsin.kernel.digest import digest
+from tocsin.kernel.reasons import Reason
 from tocsin.kernel.words import (
     MAX_LIST,
     Coded,
@@ -195,6 +197,20 @@ class Charter(Data, frozen=True, dict=True):
     def _matches(self) -> dict[tuple[str, str], int | None]:
         return {}
 
+    @cached_property
+    def _codes(self) -> dict[tuple[str, ...], Reason]:
+        return {}
+
+    def allows(self, kind: str, category: str, areas: Sequence[str]) -> Reason:
+        """Whether a report may use these codes: the category's own list and the allowed schemes (spec 5)."""
+        place = (kind, category, *areas)
+        found = self._codes.get(place)
+        if found is None:
+            found = _allowed(self, kind, category, areas)
+            if len(self._codes) < 4096:
+                self._codes[place] = found
+        return found
+
     def match(self, kind: str, stage: str) -> int | None:
         """Index of the rule for `kind` in `stage`, or None (spec 6.1)."""
         found = self._matches.get((kind, stage), -1)
@@ -215,6 +231,23 @@ class Charter(Data, frozen=True, dict=True):
     def reward(self, name: str | None) -> Reward | None:
         """The amounts of a named reward, or None."""
         return next((reward for reward in self.rewards if reward.name == name), None)
+
+
+def _allowed(charter: Charter, kind: str, category: str, areas: Sequence[str]) -> Reason:
+    if charter.kinds:
+        use = next((use for use in charter.kinds if use.category == category), None)
+        own = kind.removeprefix("relayed.")
+        if use is None or not any(pattern_matches(pattern, own) for pattern in use.kinds):
+            return Reason.CATEGORY_NOT_ALLOWED
+    for role, codes in (("category", [category]), ("area", areas)):
+        schemes = {scheme.scheme: scheme.finest for scheme in charter.schemes if scheme.use == role}
+        for code in codes if schemes else ():
+            name, _, value = code.partition(":")
+            if name not in schemes:
+                return Reason.SCHEME_NOT_ALLOWED
+            if schemes[name] and len(value) > schemes[name]:
+                return Reason.CODE_TOO_FINE
+    return Reason.ACCEPTED
 
 
 def pattern_matches(pattern: str, kind: str) -> bool:

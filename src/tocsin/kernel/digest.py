@@ -4,6 +4,7 @@
 hashed for one purpose can never stand for another.
 """
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 _PREFIX = b"tocsin/v1/"
@@ -12,7 +13,12 @@ _ACT = _PREFIX + b"act\0"
 
 def digest(tag: bytes, data: bytes) -> str:
     """Return the lower-case hex digest of `data` in the domain `tag`."""
-    return sha256(_PREFIX + tag + b"\0" + data).hexdigest()
+    return sha256(b"tocsin/v1/%b\0%b" % (tag, data)).hexdigest()
+
+
+def digest_of_parts(tag: bytes, parts: Sequence[bytes]) -> str:
+    """The same of all parts together, which are copied once only."""
+    return sha256(b"".join((_PREFIX, tag, b"\0", *parts))).hexdigest()
 
 
 def act_digest(act: bytes) -> bytes:

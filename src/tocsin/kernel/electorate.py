@@ -65,7 +65,7 @@ def may_issue(draft: Draft, rule: Rule, author: str, incident: Incident | None, 
     member = draft.member(author)
     if member is None or member.status != "active":
         return False
-    if any(role in rule.issuers for role in member.roles) or "member" in rule.issuers:
+    if _holds(member, rule.issuers) or "member" in rule.issuers:
         return True
     if "lead" in rule.issuers and incident is not None and incident.lead == author:
         return True
@@ -179,4 +179,4 @@ def target_of(draft: Draft, act: Submit) -> Message | None:
 
 
 def _holds(member: Member, roles: Sequence[str]) -> bool:
-    return any(role in roles for role in member.roles)
+    return not set(member.roles).isdisjoint(roles)

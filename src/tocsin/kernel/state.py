@@ -5,14 +5,14 @@ restored from its snapshot goes on identically.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from tocsin.kernel import rows as schema
 from tocsin.kernel.charter import Charter
-from tocsin.kernel.digest import digest
+from tocsin.kernel.digest import digest_of_parts
 from tocsin.kernel.envelope import encode
 
 TABLES: dict[str, Any] = {
@@ -255,10 +255,10 @@ class Change(Protocol):
         """Row type by table, then name."""
 
 
-def rows_digest(items: list[tuple[str, bytes]]) -> str:
-    """Digest over sorted (key, value) pairs, each length-prefixed."""
+def rows_digest(items: Sequence[tuple[str, bytes | None]]) -> str:
+    """Digest over sorted (key, value) pairs, each length-prefixed; a deletion is an empty value (no row is empty)."""
     parts: list[bytes] = []
-    for key, value in items:
-        name = key.encode()
+    for key, row in items:
+        name, value = key.encode(), row or b""
         parts += (len(name).to_bytes(4, "big"), name, len(value).to_bytes(4, "big"), value)
-    return digest(b"rows", b"".join(parts))
+    return digest_of_parts(b"rows", parts)

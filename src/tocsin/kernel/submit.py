@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from tocsin.kernel import findings, incidents, messages, motions, orders, tokens
 from tocsin.kernel.acts import Finding, Order, Review, Revoke, Share, Subject, Submit
-from tocsin.kernel.charter import Charter, Rule, pattern_matches
+from tocsin.kernel.charter import Charter, Rule
 from tocsin.kernel.charter_check import required
 from tocsin.kernel.digest import message_id
 from tocsin.kernel.draft import Draft
@@ -122,26 +122,13 @@ def _stage(draft: Draft, act: Submit, joins: str | None) -> str:
 
 def check_subject(charter: Charter, kind: str, subject: Subject, at: int) -> Reason:
     """Whether the charter lets this category, these areas and days be reported so (spec 5)."""
-    if list(subject.areas) != sorted(set(subject.areas)):
+    if len(subject.areas) > 1 and subject.areas != sorted(set(subject.areas)):
         return Reason.NOT_SORTED
     if subject.onset_day is not None and subject.onset_day > subject.detected_day:
         return Reason.ONSET_AFTER_DETECTION
     if subject.detected_day > at // DAY_MS + 1:
         return Reason.DETECTED_IN_FUTURE
-    if charter.kinds:
-        use = next((use for use in charter.kinds if use.category == subject.category), None)
-        own = kind.removeprefix("relayed.")
-        if use is None or not any(pattern_matches(pattern, own) for pattern in use.kinds):
-            return Reason.CATEGORY_NOT_ALLOWED
-    for role, codes in (("category", [subject.category]), ("area", subject.areas)):
-        schemes = {scheme.scheme: scheme.finest for scheme in charter.schemes if scheme.use == role}
-        for code in codes if schemes else []:
-            name, _, value = code.partition(":")
-            if name not in schemes:
-                return Reason.SCHEME_NOT_ALLOWED
-            if schemes[name] and len(value) > schemes[name]:
-                return Reason.CODE_TOO_FINE
-    return Reason.ACCEPTED
+    return charter.allows(kind, subject.category, subject.areas)
 
 
 def _check_terms(draft: Draft, author: str, act: Submit, incident: Incident | None, proofs: list[bool]) -> Reason:

@@ -22,7 +22,7 @@ def refill(account: Account, at: int, charter: Charter) -> None:
 
 def afford(draft: Draft, author: str, kind: str, rule: Rule, actual: bool) -> Reason:
     """Whether the author may open this message now (spec 9); nothing is charged here."""
-    account: Account = draft.get("account", author)
+    account = draft.account(author)
     limits = draft.charter.limits
     if kind.startswith("report."):
         # Broadcasts are not counted (F21).
@@ -30,8 +30,8 @@ def afford(draft: Draft, author: str, kind: str, rule: Rule, actual: bool) -> Re
         if counted and len(_this_week(account, draft.at)) >= limits.reports_week:
             return Reason.TOO_MANY_REPORTS
         if actual:
-            refill(draft.account(author), draft.at, draft.charter)
-            if draft.get("account", author).tokens < 1:
+            refill(account, draft.at, draft.charter)
+            if account.tokens < 1:
                 return Reason.NO_TOKEN
     if rule.model != "broadcast":
         if account.open >= limits.open_messages:
@@ -64,11 +64,14 @@ def give_back(draft: Draft, message: Message, upheld: bool = False) -> None:
     if not message.token_spent:
         return
     rule = draft.rule(message)
-    endorsed = sum(1 for one in message.ballots.values() if one.verdict == "endorse" and not one.late)
-    enough = message.state == "recorded" or endorsed >= draft.charter_of(message).tokens.return_at
-    if not (upheld if rule.ballotless else enough):
+    if not (upheld if rule.ballotless else message.state == "recorded" or _endorsed_enough(draft, message)):
         return
     message.token_spent = False
     account = draft.account(message.author)
     refill(account, draft.at, draft.charter)
     account.tokens = min(draft.charter.tokens.bucket, account.tokens + 1)
+
+
+def _endorsed_enough(draft: Draft, message: Message) -> bool:
+    endorsed = sum(1 for one in message.ballots.values() if one.verdict == "endorse" and not one.late)
+    return endorsed >= draft.charter_of(message).tokens.return_at
