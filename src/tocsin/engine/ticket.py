@@ -31,7 +31,7 @@ class Ticket:
     def __init__(self) -> None:
         self._answer: Receipt | Refusal | None = None
         self._error: Exception | None = None
-        self._callbacks: list[Callable[[Ticket], None]] | None = []
+        self._callbacks: tuple[Callable[[Ticket], None], ...] | None = ()
 
     def done(self) -> bool:
         """Whether it is settled."""
@@ -55,7 +55,7 @@ class Ticket:
         raise nothing."""
         with self._lock:
             if self._callbacks is not None:
-                self._callbacks.append(callback)
+                self._callbacks = (*self._callbacks, callback)
                 return
         callback(self)
 

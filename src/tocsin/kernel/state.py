@@ -85,6 +85,8 @@ class State:
         self.named: dict[str, str] = {}
         """Live messages that name an incident, and which."""
         self.live_incidents: dict[tuple[str, str], list[tuple[int, str]]] = {}
+        self.keyed = 0
+        """Changes of the tables that decide which signatures `checks` asks for."""
         self._roster: list[schema.Member] | None = None
 
     @classmethod
@@ -195,7 +197,8 @@ class State:
 
     def _take(self, table: str, changes: dict[str, Any]) -> None:
         content = self.tables[table]
-        if table == "member" and changes:
+        if table in ("member", "peer") and changes:
+            self.keyed += 1
             self._roster = None
         indexed = table in ("message", "order", "incident", "member", "sent", "seen")
         for name, row in changes.items():

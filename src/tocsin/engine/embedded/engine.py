@@ -47,8 +47,11 @@ class _Waiting(NamedTuple):
 
 
 class _Chunk(NamedTuple):
+    """`keyed`: that of the state when its signatures were named."""
+
     waiting: list[_Waiting]
     verifying: Verifying
+    keyed: int
 
 
 class _Staged(NamedTuple):
@@ -142,21 +145,19 @@ class EmbeddedEngine:
     # The sequencer.
 
     def _sequence(self) -> None:
-        verifying: _Chunk | None = None
+        chunk: _Chunk | None = None
         while True:
             with self._lock:
                 # With a chunk in hand there is nothing to wait for but its signatures.
-                while verifying is None and not self._inbox and not self._due() and not self._stopping:
+                while chunk is None and not self._inbox and not self._due() and not self._stopping:
                     self._work.wait(self._sleep())
                 if self._stopping:
                     break
                 taken = self._take()
             following = self._start(taken) if taken else None
-            if verifying is not None:
-                self._apply(verifying.waiting, verifying.verifying)
-            elif following is None:
-                self._apply([], None)
-            verifying = following
+            if chunk is not None or following is None:
+                self._apply(chunk)
+            chunk = following
         with self._lock:
             self._sequenced = True
             self._commits.notify_all()
@@ -178,11 +179,17 @@ class EmbeddedEngine:
         return None if deadline is None else min(_RECHECK_S, max(0.0, (deadline - self._clock()) / 1000))
 
     def _start(self, taken: list[_Waiting]) -> _Chunk:
-        return _Chunk(taken, self._verifier.start(checks(self._ledger.state, [one.envelope for one in taken])))
+        state = self._ledger.state
+        return _Chunk(taken, self._verifier.start(checks(state, [one.envelope for one in taken])), state.keyed)
 
-    def _apply(self, waiting: list[_Waiting], verifying: Verifying | None) -> None:
+    def _apply(self, chunk: _Chunk | None) -> None:
+        """A block of a chunk, or one of deadlines alone."""
+        waiting = [] if chunk is None else chunk.waiting
         envelopes = [one.envelope for one in waiting]
-        verdicts = self._current(envelopes, verifying) if verifying is not None else []
+        verdicts: list[list[bool]] = []
+        if chunk is not None:
+            named_now = chunk.keyed == self._ledger.state.keyed
+            verdicts = chunk.verifying.verdicts() if named_now else self._current(envelopes, chunk.verifying)
         outcome = self._ledger.propose(self._clock(), envelopes, verdicts)
         refused = {position: Refusal(reason) for position, reason in outcome.dropped}
         tickets = [one.ticket for position, one in enumerate(waiting) if position not in refused]

@@ -9,9 +9,11 @@ import fcntl
 import os
 import subprocess
 import sys
+from array import array
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from itertools import chain
 from typing import BinaryIO
 
 from tocsin.engine.embedded.ed25519 import holds
@@ -49,16 +51,10 @@ class _Worker:
             fcntl.fcntl(self._to, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def send(self, checks: Sequence[Check]) -> _Answer:
-        data = b"".join(
-            part
-            for key, message, signature in checks
-            for part in (
-                len(key).to_bytes(2, "big"), len(signature).to_bytes(2, "big"), len(message).to_bytes(4, "big"),
-                key, signature, message,
-            )
-        )  # fmt: skip
+        parts = list(chain.from_iterable(checks))
+        lengths = array("Q", map(len, parts)).tobytes()
         try:
-            self._to.write(len(data).to_bytes(4, "big") + data)
+            self._to.write(b"".join((len(checks).to_bytes(8, sys.byteorder), lengths, *parts)))
             self._to.flush()
         except OSError as error:
             raise self._stopped() from error
@@ -112,17 +108,11 @@ class ProcessVerifier:
 
 def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """The work of one process: until the other end closes."""
-    while len(head := requests.read(4)) == 4:
-        data = requests.read(int.from_bytes(head, "big"))
-        told = bytearray()
-        place = 0
-        while place < len(data):
-            key = place + 8
-            signature = key + int.from_bytes(data[place : place + 2], "big")
-            message = signature + int.from_bytes(data[place + 2 : place + 4], "big")
-            place = message + int.from_bytes(data[place + 4 : place + 8], "big")
-            told.append(holds((data[key:signature], data[message:place], data[signature:message])))
-        answers.write(told)
+    while len(head := requests.read(8)) == 8:
+        count = int.from_bytes(head, sys.byteorder)
+        lengths = array("Q", requests.read(24 * count))
+        parts = [requests.read(length) for length in lengths]
+        answers.write(bytes(holds((parts[i], parts[i + 1], parts[i + 2])) for i in range(0, 3 * count, 3)))
         answers.flush()
 
 
