@@ -371,9 +371,8 @@ def _close(draft: Draft, last: list[tuple[str, Rotate | Leave]]) -> None:
 
 def _seen(draft: Draft, in_block: dict[str, int]) -> None:
     """Remember what was consumed; sweep what has expired (spec 3.1)."""
-    for name, row in draft.state.tables["seen"].items():
-        if row.until <= draft.at:
-            draft.changes["seen"][name] = None
+    for name in draft.state.expired(draft.at):
+        draft.changes["seen"][name] = None
     if in_block:
         height = draft.meta.height + 1
         draft.put("seen", str(height), Seen(height, max(in_block.values()), list(in_block)))

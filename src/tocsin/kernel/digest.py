@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 _PREFIX = b"tocsin/v1/"
+# Made once: these three are asked for with every envelope.
 _ACT = _PREFIX + b"act\0"
+_ACTS = _PREFIX + b"acts\0"
+_ENVELOPE = _PREFIX + b"envelope\0"
 
 
 def digest(tag: bytes, data: bytes) -> str:
@@ -24,6 +27,11 @@ def digest_of_parts(tag: bytes, parts: Sequence[bytes]) -> str:
 def act_digest(act: bytes) -> bytes:
     """Digest of one act's canonical bytes, itself as bytes (spec 3)."""
     return sha256(_ACT + act).digest()
+
+
+def envelope_digest(signed: bytes) -> str:
+    """Digest of an envelope, over its signed bytes (spec 3)."""
+    return sha256(_ENVELOPE + signed).hexdigest()
 
 
 def message_id(envelope: str, index: int) -> str:
@@ -43,7 +51,7 @@ def incident_id(message: str) -> str:
 
 def acts_digest(acts: list[bytes]) -> str:
     """Digest over the list of the acts' digests, so that one act can be shown alone (spec 3)."""
-    return digest(b"acts", b"".join(acts))
+    return sha256(_ACTS + b"".join(acts)).hexdigest()
 
 
 def app_hash(size: int, root: bytes) -> bytes:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from tocsin.kernel.acts import Act, RelayAct
-from tocsin.kernel.digest import act_digest, acts_digest, digest
+from tocsin.kernel.digest import act_digest, acts_digest, digest, envelope_digest
 from tocsin.kernel.plain import decode_plain_header, decode_plain_wrapper
 from tocsin.kernel.reasons import Reason
 from tocsin.kernel.words import MAX_ACTS, MAX_INT, Digest, Key, Millis, Slug
@@ -116,7 +116,7 @@ def too_deep(data: bytes) -> bool:
 
 def _pae(payload: bytes) -> bytes:
     """DSSE pre-authentication encoding of a payload of our type."""
-    return _PAE_PREFIX + str(len(payload)).encode() + b" " + payload
+    return b"%b%d %b" % (_PAE_PREFIX, len(payload), payload)
 
 
 def decode(data: bytes) -> Envelope | Refusal:
@@ -153,7 +153,7 @@ def _read(data: bytes) -> Envelope | None:
         return None
     signed = _pae(payload)
     return Envelope(
-        digest(b"envelope", signed),
+        envelope_digest(signed),
         Header(header.v, header.genesis, header.author, header.valid_until, header.acts, header.digest),
         tuple(wrapper.acts), tuple([one.hex() for one in hashes]), key, signature, signed, data,
     )  # fmt: skip
@@ -227,9 +227,7 @@ def _examine(data: bytes) -> Envelope | Refusal:
     if acts_digest([bytes.fromhex(one) for one in digests]) != header.digest:
         return Refusal(Reason.DIGEST_MISMATCH)
     signed = _pae(payload)
-    return Envelope(
-        digest(b"envelope", signed), header, tuple(acts), tuple(digests), signature.keyid, sig, signed, data
-    )
+    return Envelope(envelope_digest(signed), header, tuple(acts), tuple(digests), signature.keyid, sig, signed, data)
 
 
 def _unreadable(data: bytes, error: Exception) -> Refusal:

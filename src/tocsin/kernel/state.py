@@ -80,6 +80,7 @@ class State:
     def __init__(self) -> None:
         self.tables: dict[str, dict[str, Any]] = {name: {} for name in TABLES}
         self.seen: dict[str, int] = {}
+        self._expiry: list[tuple[int, str]] = []
         self.timeline: list[Deadline] = []
         self.based: dict[str, int] = {}
         self.named: dict[str, str] = {}
@@ -178,6 +179,10 @@ class State:
         """Deadlines at or before `at`, in order."""
         return self.timeline[: bisect_left(self.timeline, (at + 1,))]
 
+    def expired(self, at: int) -> list[str]:
+        """Names of the `seen` rows that `at` has outlived (spec 3.1)."""
+        return [name for _, name in self._expiry[: bisect_left(self._expiry, (at + 1,))]]
+
     def advance(self, outcome: "Change") -> None:
         """Take over the rows of an applied block. The only mutation of a state."""
         meta = outcome.changes.get("meta", {}).get("")
@@ -213,8 +218,8 @@ class State:
 
     def _index(self, table: str, name: str, row: Any) -> None:
         if table == "seen":
-            for one in row.digests:
-                self.seen[one] = row.until
+            self.seen.update(dict.fromkeys(row.digests, row.until))
+            insort(self._expiry, (row.until, name))
             return
         if table in ("message", "order", "incident", "member", "sent"):
             for deadline in deadlines(table, row, self.charter):
@@ -230,6 +235,7 @@ class State:
         if table == "seen":
             for one in row.digests:
                 self.seen.pop(one, None)
+            del self._expiry[bisect_left(self._expiry, (row.until, name))]
             return
         for deadline in deadlines(table, row, self.charter):
             place = bisect_left(self.timeline, deadline)
