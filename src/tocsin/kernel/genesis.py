@@ -1,6 +1,7 @@
 """Founding: the genesis file, its signatures, and block 0 (spec 1)."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -26,7 +27,7 @@ class Founder(Struct, frozen=True, forbid_unknown_fields=True):
     keys: Keys
 
 
-class Genesis(Struct, frozen=True, forbid_unknown_fields=True):
+class Genesis(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """A canonical file; its digest is the network's identity everywhere. Members sorted by id."""
 
     protocol: Annotated[int, Meta(ge=PROTOCOL, le=PROTOCOL)]
@@ -36,7 +37,7 @@ class Genesis(Struct, frozen=True, forbid_unknown_fields=True):
     log_key: Key
     members: Annotated[list[Founder], Meta(min_length=1, max_length=MAX_MEMBERS)]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The network's identity."""
         return digest(b"genesis", encode(self))
@@ -128,9 +129,7 @@ def founding_checks(genesis: Genesis, founding: Founding) -> list[Check]:
     if given != wanted:
         raise GenesisError("The founding lacks a signature of a member's key, or holds one that is not a member's.")
     statement = founding_statement(identity)
-    return [
-        Check(bytes.fromhex(one.key), statement, bytes.fromhex(one.signature)) for one in founding.signatures
-    ]
+    return [Check(bytes.fromhex(one.key), statement, bytes.fromhex(one.signature)) for one in founding.signatures]
 
 
 def sorted_founders(founders: Sequence[Founder]) -> list[Founder]:

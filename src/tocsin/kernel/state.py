@@ -201,8 +201,10 @@ class State:
             self.timeline.sort()
 
     def _take(self, table: str, changes: dict[str, Any]) -> None:
+        if not changes:
+            return
         content = self.tables[table]
-        if table in ("member", "peer") and changes:
+        if table in ("member", "peer"):
             self.keyed += 1
             self._roster = None
         indexed = table in ("message", "order", "incident", "member", "sent", "seen")
