@@ -16,9 +16,16 @@ SMALL = Sizes(
     rates=((50, 25),),
 )  # fmt: skip
 FIGURES = {
-    "single": ("single.ratio", "single.v_us", "single.envelopes_per_s", "single.bytes_per_record"),
+    "single": (
+        "single.ratio",
+        "single.ceiling",
+        "single.ratio_in_threads",
+        "single.v_us",
+        "single.envelopes_per_s",
+        "single.bytes_per_record",
+    ),
     "batch": ("batch.cost_over_v", "batch.v_us", "batch.records_per_s", "batch.bytes_per_record"),
-    "country": ("country.gib", "country.slowdown", "country.founded_s", "country.one_s"),
+    "country": ("country.gib", "country.slowdown", "country.founded_s", "country.one_full_s"),
     "proofs": ("proof_ms", "proofs.p50_ms"),
     "open": ("open_s", "opening.bytes_on_disk"),
 }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tocsin.cli import bench, charter, demo, keys, ledger, replay, verify
 from tocsin.cli.output import Failure
+from tocsin.node import collector
 
 VERBS = (demo, replay, verify, ledger, charter, keys, bench)
 
@@ -26,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 done, 1 checked and found wrong, 2 could not be done."""
     options = parser().parse_args(arguments)
+    collector.calm()
     try:
         return int(options.run(options))
     except Failure as failure:

@@ -1,11 +1,11 @@
 """A country on one node: 3,035 networks of 90,000 members, beside one network like those of its counties.
 
 The networks are founded with all their signatures, declared to each other by motion, and held in memory, each with
-its state, as a node does it. Then the same messages go once through one network alone, in blocks as full as the
-engine makes them, and once spread evenly over the country, where every network must make blocks of its own.
+its state, as a node does it. The same messages then go through one network alone and, spread evenly, through all of
+them; reports and ballots in as many blocks and as large commits, so that the number of networks is all that differs.
+What a network alone gains from full blocks is reported beside.
 """
 
-import gc
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from tocsin.engine.embedded.engine import CHUNK
 from tocsin.engine.embedded.ledger import Ledger
-from tocsin.engine.embedded.signatures import Verifier, Verifying
+from tocsin.engine.embedded.processes import ProcessVerifier
+from tocsin.engine.embedded.signatures import Checker, Verifying
 from tocsin.kernel.acts import PeerTerms
 from tocsin.kernel.block import checks
 from tocsin.kernel.digest import message_id
@@ -29,10 +30,12 @@ COUNTY_MEMBERS = 29
 NATION = "bench.example/nation"
 _QUOTA = PeerTerms(1000, VOTERS, 14 * 86_400)
 _Blocks = list[tuple[Ledger, list[Envelope]]]
+_Waiting = list[tuple[Ledger, list[bytes]]]
 
 
 class Size(NamedTuple):
-    """Networks on each level, each a member of one above. `rounds`: messages of each network."""
+    """Networks on each level, each a member of one above. `rounds`: messages of each network, of which the fastest
+    count."""
 
     counties: int
     provinces: int
@@ -49,14 +52,15 @@ COUNTRY = Size(3000, 34, 3)
 
 class Country(NamedTuple):
     """What was measured. `founded_s`: founding and declaring all; `gib`: the process at its largest, founding
-    included; `one_s`, `spread_s`: a message in one network, and among all."""
+    included; the others: seconds for a message, among all networks, in one alone, and in one with full blocks."""
 
     networks: int
     members: int
     founded_s: float
     gib: float
-    one_s: float
     spread_s: float
+    one_s: float
+    one_full_s: float
 
     @property
     def slowdown(self) -> float:
@@ -67,35 +71,37 @@ class Country(NamedTuple):
 def measure(folder: Path, size: Size, progress: Callable[[], None]) -> Country:
     """Found a country and drive it. Raises RuntimeError if an act is not accepted."""
     created = now_ms()
-    verifier = Verifier(cores())
-    one_s = _alone(folder, size, created, verifier)
+    verifier = ProcessVerifier(cores())
     start = time.perf_counter()
     worlds, edges = _country(size, created)
     tree = Tree(folder / "country" / "networks" / "node.db", signer_of)
 
-    def genesis() -> Iterator[Genesis]:
+    def geneses() -> Iterator[Genesis]:
         for world in worlds:
             progress()
             yield world.genesis
 
-    tree.found(genesis())
+    tree.found(geneses())
     tree.link(edges, created)
     founded_s = time.perf_counter() - start
-    gc.collect()
-    gc.freeze()
-    driver = Driver(tree.store, [(world, tree.networks[world.origin].ledger) for world in worlds], verifier)
-    spread_s = driver.drive(size.rounds, 1) / (size.networks * size.rounds)
+    members = sum(len(world.genesis.members) for world in worlds)
+    networks = [(world, tree.networks[world.origin].ledger) for world in worlds]
+    alone = _county("bench.example/alone", created)
+    with Store.open(folder / "alone.db") as store:
+        one = Driver(store, [(alone, Ledger(alone.found(store)))], verifier)
+        country = Driver(tree.store, networks, verifier)
+        spread, small, full = [], [], []
+        # In turn, so that all three meet the same machine.
+        for round in range(size.rounds):
+            spread.append(country.drive(round, 1, 1))
+            small.append(one.drive(round, size.networks, 1))
+            full.append(one.drive(round, size.networks, size.networks))
+            progress()
     tree.close()
     verifier.close()
     gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return Country(size.networks, sum(len(world.genesis.members) for world in worlds), founded_s, gib, one_s, spread_s)
-
-
-def _alone(folder: Path, size: Size, created: int, verifier: Verifier) -> float:
-    world = _county("bench.example/alone", created)
-    with Store.open(folder / "alone.db") as store:
-        driver = Driver(store, [(world, Ledger(world.found(store)))], verifier)
-        return driver.drive(size.rounds, size.networks) / (size.networks * size.rounds)
+    times = (min(taken) / size.networks for taken in (spread, small, full))
+    return Country(size.networks, members, founded_s, gib, *times)
 
 
 def _country(size: Size, created: int) -> tuple[list[World], list[Edge]]:
@@ -124,60 +130,59 @@ def _county(origin: str, created: int) -> World:
 class Driver:
     """Takes messages from report to record in many networks at once, group commit by group commit."""
 
-    def __init__(self, store: Store, networks: Sequence[tuple[World, Ledger]], verifier: Verifier) -> None:
+    def __init__(self, store: Store, networks: Sequence[tuple[World, Ledger]], verifier: Checker) -> None:
         self._store = store
         self._networks = networks
         self._verifier = verifier
 
-    def drive(self, rounds: int, each: int) -> float:
-        """`each` messages in every network, `rounds` times: a commit of the reports, then one of their ballots.
+    def drive(self, round: int, each: int, together: int) -> float:
+        """`each` messages in every network: a commit of the reports, then one of their ballots. Blocks hold what
+        belongs to `together` messages.
 
         Returns seconds; envelopes are made ready outside of them.
         """
-        taken = 0.0
-        for round in range(rounds):
-            at = now_ms()
-            reports = [[world.reports(at, round + place, 1) for place in range(each)] for world, _ in self._networks]
-            ballots = [
-                [
-                    world.ballots(voter, [message_id(report.digest, 0)], at).data
-                    for report in mine
-                    for voter in world.voters
-                ]
-                for (world, _), mine in zip(self._networks, reports, strict=True)
-            ]
-            start = time.perf_counter()
-            self._commit([[report.data for report in mine] for mine in reports])
-            self._commit(ballots)
-            taken += time.perf_counter() - start
-        return taken
+        at = now_ms()
+        reports: _Waiting = []
+        ballots: _Waiting = []
+        for world, ledger in self._networks:
+            mine = [world.reports(at, round + place, 1) for place in range(each)]
+            for first in range(0, each, together):
+                block = mine[first : first + together]
+                reports.append((ledger, [one.data for one in block]))
+                named = [message_id(one.digest, 0) for one in block]
+                ballots.append((ledger, [world.ballots(one, [id], at).data for id in named for one in world.voters]))
+        start = time.perf_counter()
+        self._commit(reports)
+        self._commit(ballots)
+        return time.perf_counter() - start
 
-    def _commit(self, waiting: list[list[bytes]]) -> None:
+    def _commit(self, waiting: _Waiting) -> None:
         """Blocks of what waits in each network, and one commit. One chunk is verified while another is applied."""
         before: tuple[_Blocks, Verifying] | None = None
         with self._store.transaction():
-            for chunk in self._chunks(waiting):
-                wanted = [checks(ledger.state, envelopes) for ledger, envelopes in chunk]
+            for blocks in _chunks(waiting):
+                wanted = [checks(ledger.state, envelopes) for ledger, envelopes in blocks]
                 verifying = self._verifier.start([row for rows in wanted for row in rows])
                 if before is not None:
                     _apply(*before)
-                before = chunk, verifying
+                before = blocks, verifying
             if before is not None:
                 _apply(*before)
 
-    def _chunks(self, waiting: list[list[bytes]]) -> Iterator[_Blocks]:
-        """Blocks of at most `CHUNK` envelopes, about as many envelopes together."""
-        blocks: _Blocks = []
-        size = 0
-        for (_, ledger), mine in zip(self._networks, waiting, strict=True):
-            for first in range(0, len(mine), CHUNK):
-                blocks.append((ledger, [_read(data) for data in mine[first : first + CHUNK]]))
-                size += len(blocks[-1][1])
-                if size >= CHUNK:
-                    yield blocks
-                    blocks, size = [], 0
-        if blocks:
-            yield blocks
+
+def _chunks(waiting: _Waiting) -> Iterator[_Blocks]:
+    """Blocks of at most `CHUNK` envelopes each, about as many envelopes together."""
+    blocks: _Blocks = []
+    size = 0
+    for ledger, data in waiting:
+        for first in range(0, len(data), CHUNK):
+            blocks.append((ledger, [_read(one) for one in data[first : first + CHUNK]]))
+            size += len(blocks[-1][1])
+            if size >= CHUNK:
+                yield blocks
+                blocks, size = [], 0
+    if blocks:
+        yield blocks
 
 
 def _apply(blocks: _Blocks, verifying: Verifying) -> None:

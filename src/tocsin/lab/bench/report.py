@@ -70,11 +70,22 @@ def _beside(results: Mapping[str, Any]) -> Iterator[str]:
                 f"      {what}: {load['envelopes_per_s']:,.0f} envelopes/s, {load['records_per_s']:,.0f} records/s, "
                 f"V {load['v_us']:.1f} us, {load['bytes_per_record']:,.0f} bytes on disk a record"
             )
+    single = results.get("single")
+    if single is not None:
+        yield (
+            f"      verification alone, on all cores, would reach a ratio of {single['ceiling']:.2f}; with signatures "
+            f"checked in the node's own threads it is {single['ratio_in_threads']:.2f}"
+        )
     country = results.get("country")
     if country is not None:
         yield (
             f"      country: {country['networks']:,} networks, {country['members']:,} members, founded and linked in "
-            f"{country['founded_s']:.0f} s"
+            f"{country['founded_s']:.0f} s; a message takes {country['spread_s'] * 1000:.2f} ms, in one network alone "
+            f"{country['one_s'] * 1000:.2f}, there with full blocks {country['one_full_s'] * 1000:.2f}"
         )
+    opening = results.get("opening")
+    if opening is not None:
+        size = opening["bytes_on_disk"] / opening["records"]
+        yield f"      opened with {opening['open_messages']:,} open messages; {size:,.0f} bytes on disk a record"
     for one in results.get("latency", ()):
         yield f"      {one['rate']:>5} acts/s: submit to final p50 {one['p50_ms']:.1f} ms, p99 {one['p99_ms']:.1f} ms"
