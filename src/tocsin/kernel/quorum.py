@@ -1,6 +1,9 @@
 """Every threshold of the protocol, in integers, each named once (spec 6.4, spec 10)."""
 
+from functools import lru_cache
 
+
+@lru_cache(maxsize=1024)
 def need(num: int, den: int, strict: bool, at_least: int, size: int) -> int:
     """Smallest number of endorsements that passes an electorate of `size` (spec 6.4).
 

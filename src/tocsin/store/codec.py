@@ -1,6 +1,6 @@
 """How lists and keys lie in the database's columns."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import msgspec
 from msgspec import Struct
@@ -82,12 +82,11 @@ class Names(Struct, frozen=True):
     finding: str | None = None
     message: str | None = None
 
-    def all(self) -> Iterator[str]:
+    def all(self) -> list[str]:
         """Distinct ids, the leaf's own first; a landmark's name where it is one."""
-        if self.leaf in LANDMARKS:
-            yield LANDMARK
-        found = dict.fromkeys((self.id, self.incident, self.order, self.target, self.finding, self.message))
-        yield from (one for one in found if one is not None and len(one) == 64)
+        named = dict.fromkeys((self.id, self.incident, self.order, self.target, self.finding, self.message))
+        found = [one for one in named if one is not None and len(one) == 64]
+        return [LANDMARK, *found] if self.leaf in LANDMARKS else found
 
 
 names_of = msgspec.json.Decoder(Names).decode
