@@ -23,6 +23,8 @@ CHUNK_BYTES = 512 * 1024
 """A block is full with the envelope that brings it to this size: envelopes of many acts make blocks of few."""
 MAX_WAITING = 16_384
 """Envelopes that may wait to be ordered."""
+_AHEAD = 2
+"""Chunks whose signatures are being checked while one is applied: with one only, those who check run out of work."""
 _MAX_STAGED = 2
 """Blocks that may wait for the commit that runs; more would only add to what a crash forgets."""
 _RECHECK_S = 1.0
@@ -145,19 +147,20 @@ class EmbeddedEngine:
     # The sequencer.
 
     def _sequence(self) -> None:
-        chunk: _Chunk | None = None
+        chunks: deque[_Chunk] = deque()
         while True:
             with self._lock:
                 # With a chunk in hand there is nothing to wait for but its signatures.
-                while chunk is None and not self._inbox and not self._due() and not self._stopping:
+                while not chunks and not self._inbox and not self._due() and not self._stopping:
                     self._work.wait(self._sleep())
                 if self._stopping:
                     break
                 taken = self._take()
-            following = self._start(taken) if taken else None
-            if chunk is not None or following is None:
-                self._apply(chunk)
-            chunk = following
+                more = bool(self._inbox)
+            if taken:
+                chunks.append(self._start(taken))
+            if not (taken and more and len(chunks) <= _AHEAD):
+                self._apply(chunks.popleft() if chunks else None)
         with self._lock:
             self._sequenced = True
             self._commits.notify_all()
