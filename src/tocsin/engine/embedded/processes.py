@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from itertools import chain
+from itertools import accumulate, chain, pairwise
 from typing import BinaryIO
 
 from tocsin.engine.embedded.ed25519 import holds
@@ -111,8 +111,10 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
     while len(head := requests.read(8)) == 8:
         count = int.from_bytes(head, sys.byteorder)
         lengths = array("Q", requests.read(24 * count))
-        parts = [requests.read(length) for length in lengths]
-        answers.write(bytes(holds((parts[i], parts[i + 1], parts[i + 2])) for i in range(0, 3 * count, 3)))
+        ends = [0, *accumulate(lengths)]
+        data = requests.read(ends[-1])
+        parts = [data[start:end] for start, end in pairwise(ends)]
+        answers.write(bytes(map(holds, zip(parts[::3], parts[1::3], parts[2::3], strict=True))))
         answers.flush()
 
 

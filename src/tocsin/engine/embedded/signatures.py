@@ -6,6 +6,7 @@ libsodium runs without the interpreter lock, so threads use all cores; the lock 
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import Protocol
 
 from tocsin.engine.embedded.ed25519 import holds
@@ -33,7 +34,7 @@ class Verifying:
     def verdicts(self) -> list[list[bool]]:
         """Which hold, in the shape of the checks."""
         flat = iter([one for part in self._parts for one in part.result()])
-        return [[next(flat) for _ in row] for row in self.checks]
+        return [list(islice(flat, len(row))) for row in self.checks]
 
 
 class Checker(Protocol):
