@@ -392,10 +392,12 @@ def _outcome(
     for table, rows in draft.changes.items():
         before = draft.state.tables[table]
         for name, row in rows.items():
-            if row is None and name not in before:
+            # Looked at for a change that was then refused, or changed and back: no net change.
+            if row == before.get(name):
                 continue
             writes.append((f"{table}:{name}", None if row is None else encode(row)))
-    writes += [(key, encode(row)) for key, row in draft.archive.items()]
+    archived = ((key, encode(row)) for key, row in draft.archive.items())
+    writes += [(key, data) for key, data in archived if data != draft.rows.get(key)]
     writes.sort()
     snapshot = None
     if meta.changing % SNAPSHOT_EVERY == 0:
