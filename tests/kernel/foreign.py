@@ -119,9 +119,9 @@ class Foreign:
     def _leaf(self, chance: "Chance", book: Oracle, at: int) -> Any:
         writers: dict[str, list[Any]] = {
             "child": [self._report, self._report, self._report, self._signal, self._outcome, self._receipts,
-                      self._finding, self._annotated, self._share],
+                      self._finding, self._annotated, self._share, self._passed_on],
             "parent": [self._order, self._outcome, self._outcome, self._finding, self._finding, self._annotated,
-                       self._share, self._report],
+                       self._share, self._report, self._passed_on],
             "peer": [self._share, self._share, self._outcome, self._report, self._order],
         }  # fmt: skip
         if chance.percent(2):
@@ -241,8 +241,22 @@ class Foreign:
         original = self._original_of(known) if not chance.percent(4) else log.Original(_hex("x"), _hex("y"))
         return log.FindingLeaf(
             _hex(self.origin, self.made), _hex("target"), original, verdict, "laboratory", _hex("evidence"), "p2",
-            False, True, False, at, None, _hex("envelope"), self._to(),
+            chance.percent(30), True, False, at, None, _hex("envelope"), self._to(),
         )
+
+    def _passed_on(self, chance: "Chance", book: Oracle, at: int) -> Any:
+        """What a network behind this one said of a record that both know."""
+        known = self._known(chance, book)
+        if known is None:
+            return None
+        path = [self.our_genesis if chance.percent(5) else _hex("far", i) for i in range(1 + chance.below(2))]
+        source = log.Source(path, self._original_of(known), path[-1], _hex("there", self.made), 4, 0)
+        kind, terms = chance.of((
+            ("relayed.annotated", wire.NoteTerms(_hex("there"), chance.of(("update", "retract")), "q1")),
+            ("relayed.finding", wire.Finding(_hex("there"), "upheld", "field", _hex("evidence"))),
+            ("relayed.finding", wire.Review(_hex("f"), _hex("there"), "refuted", "field", _hex("evidence"))),
+        ))  # fmt: skip
+        return self._final(chance, book, at, "recorded", kind, None, terms, source, "actual")
 
     def _annotated(self, chance: "Chance", book: Oracle, at: int) -> Any:
         known = self._known(chance, book)

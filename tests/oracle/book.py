@@ -125,6 +125,13 @@ class Message:
         """A finding, whose only leaf is `finding` (spec 7)."""
         return self.kind == "finding"
 
+    def sent_to(self) -> list[str]:
+        """Where its record went, and the peer that was told what became of it."""
+        told = self.peer is not None and not self.live and self.kind.startswith(
+            ("relayed.report.", "relayed.share.", "relayed.order.")
+        )
+        return [*self.went, *([self.peer] if told and self.peer is not None else [])]
+
     def counted(self, verdict: str) -> list[str]:
         """Members whose ballot of this verdict came by the end of the deciding block."""
         return [v.member for v in self.votes if v.verdict == verdict and not self.late(v)]
@@ -231,7 +238,7 @@ class Book:
         self.peer_reports: list[tuple[str, int]] = []
         self.posts: list[tuple[str, int]] = []
         self.stains: list[tuple[str, str, str, str, bool]] = []
-        self.originals: dict[tuple[str, str], str] = {}
+        self.originals: dict[tuple[str, ...], str] = {}
         self.evidence: list[Any] = []
         self.leaves: list[dict[str, Any]] = []
         self.leaving: list[tuple[str, Any]] = []

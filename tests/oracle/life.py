@@ -166,6 +166,13 @@ def _final_destinations(book: Book, message: Message) -> list[list[Any]]:
                 for origin, peer in book.peers.items()
                 if peer.entry.relation == "child" and peer.entry.represented_by in message.terms.to
             )
+    if kind in ("relayed.annotated", "relayed.finding") and message.state == "recorded":
+        # What a peer told goes on to wherever our copy went; a finding that counts here goes as ours (spec 11.1).
+        target = book.message(message.terms["target"])
+        assert target is not None
+        if kind == "relayed.finding" and finding_counts(book, message) is not None:
+            return []
+        return send(book, target, [one for one in onward(target) if one != message.peer], wait=False)
     on = sorted({one for one in on if one in book.peers})
     to: list[list[Any]] = []
     for origin in sorted({*back, *on}):
@@ -220,7 +227,8 @@ def record(book: Book, message: Message) -> None:
         terms = message.terms
         target = book.message(terms.target)
         assert target is not None
-        conclude(book, target, message.id, terms.verdict, message.author, message.kind == "finding.review", None)
+        review = message.kind == "finding.review"
+        conclude(book, target, message.id, terms.verdict, message.author, review, review, None)
     elif message.kind == "relayed.finding":
         _relayed_finding(book, message)
     void_unfounded(book)
@@ -330,7 +338,7 @@ def _stop(book: Book, message: Message, name: str) -> None:
 
 
 def conclude(
-    book: Book, target: Message, name: str, verdict: str, by: str, review: bool, came_from: str | None
+    book: Book, target: Message, name: str, verdict: str, by: str, review: bool, replaces: bool, came_from: str | None
 ) -> None:
     """A finding becomes the target's; settlement in the same block, reversals first."""
     old = target.findings[-1] if target.findings else None
@@ -362,10 +370,10 @@ def conclude(
         give_token_when_upheld(book, target)
     target.findings[-1].posts, target.findings[-1].stains = posts, stains
     leaf = book.emit(
-        "finding", id=name, target=target.id, verdict=verdict, review=review, counts=True,
+        "finding", id=name, target=target.id, verdict=verdict, review=replaces, counts=True,
         overturned=target.state == "vetoed" and verdict == "upheld", at=book.at, to=[],
     )
-    leaf["to"] = send(book, target, onward(target), wait=False)
+    leaf["to"] = send(book, target, [one for one in onward(target) if one != came_from], wait=False)
     if reversed_posts or posts or stains or annulled:
         book.emit(
             "settled", target=target.id, finding=name, at=book.at,
@@ -424,17 +432,28 @@ def neutrals_short(book: Book, target: Message) -> bool:
     return law.needed(rule, "finding.review", size, asleep) > size
 
 
-def _relayed_finding(book: Book, message: Message) -> None:
-    """A parent's finding may count; a child's is a note (spec 9, spec F24)."""
+def finding_counts(book: Book, message: Message) -> bool | None:
+    """Whether a relayed finding becomes the target's, None for a note: true if it replaces one (spec 9.1, spec F9)."""
     terms = message.terms
     target = book.message(terms["target"])
     assert target is not None
     assert message.peer is not None
     peer = book.peers.get(message.peer)
-    parent = peer is not None and peer.entry.relation == "parent"
-    final = not target.live
-    free = law.finding_base(book, target)
-    reviewed = any(one.review for one in target.findings)
-    replaces = bool(target.findings) and target.findings[-1].local and not reviewed and neutrals_short(book, target)
-    if parent and final and (free or replaces):
-        conclude(book, target, message.id, terms["verdict"], message.author, False, message.peer)
+    parent = peer is not None and peer.entry.relation == "parent" and terms["first_hand"]
+    if not parent or target.live or any(one.review for one in target.findings):
+        return None
+    if law.finding_base(book, target):
+        return False
+    last = target.findings[-1]
+    if last.by == message.peer:
+        return True if terms["reviews"] == last.id else None
+    return True if neutrals_short(book, target) else None
+
+
+def _relayed_finding(book: Book, message: Message) -> None:
+    """A parent's finding may count; a child's is a note (spec 9, spec F24)."""
+    target = book.message(message.terms["target"])
+    how = finding_counts(book, message)
+    if how is not None:
+        assert target is not None
+        conclude(book, target, message.id, message.terms["verdict"], message.author, False, how, message.peer)

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from tests.oracle import law
-from tests.oracle.book import WEEK, Book, Incident
+from tests.oracle.book import DAY, WEEK, Book, Incident, Remark
 from tests.oracle.life import ANSWERED, open_message, send
 from tocsin.kernel.acts import RelayAct, Subject
 from tocsin.kernel.digest import relayed_id
@@ -14,6 +14,8 @@ from tocsin.kernel.reasons import Reason as R
 FINAL_LEAVES = ("recorded", "rejected", "vetoed", "lapsed", "withdrawn", "void")
 
 
+ONCE = ("retract", "recant", "object")
+PASSED_ON = ("relayed.finding", "relayed.annotated")
 TRAVELS = {"finding": "relayed.finding", "annotated": "relayed.annotated", "order_receipts": "relayed.receipts"}
 
 
@@ -70,6 +72,8 @@ class Arrival:
         if tag in FINAL_LEAVES:
             if source is not None and source["sender"] == self.book.genesis:
                 return "relayed.outcome"
+            if tag == "recorded" and kind in PASSED_ON and source is not None:
+                return kind
             if tag == "recorded" and bare.startswith(("report.", "share.", "order.")):
                 return "relayed." + bare
             return None
@@ -83,7 +87,7 @@ class Arrival:
         own_id = leaf.get("id") or leaf.get("order") or ""
         if leaf["leaf"] in ("finding", "annotated"):
             original = leaf["original"]
-        elif before is not None:
+        elif self.kind in PASSED_ON or before is not None:
             original = before["original"]
         else:
             original = {"genesis": genesis, "id": own_id}
@@ -122,10 +126,22 @@ class Arrival:
             found.append(R.LOOP)
         if carried and len(self.source["path"]) > 8:
             found.append(R.TOO_MANY_HOPS)
-        if carried and kind != "relayed.signal" and self._original() in book.originals:
+        if carried and kind != "relayed.signal" and self._key() in book.originals:
             found.append(R.DUPLICATE)
         if not carried and self._known() is None:
             found.append(R.NOTHING_KNOWN)
+        if not carried and kind in PASSED_ON and book.genesis in self.source["path"]:
+            found.append(R.LOOP)
+        if not carried and kind in PASSED_ON and len(self.source["path"]) > 8:
+            found.append(R.TOO_MANY_HOPS)
+        if kind.startswith("relayed.report.") and self._over_a_child():
+            found.append(R.WRONG_RELATION)
+        terms = self.leaf.get("terms") or {}
+        latest = book.at + book.charter.times.order_s * 1000 + DAY
+        if kind.startswith("relayed.order.") and not terms.get("due", 0) <= terms.get("expires", 0) <= latest:
+            found.append(R.BAD_TIMES)
+        if kind == "relayed.annotated" and self._said() in [(r.note, r.by) for r in self._remarks() if r.note in ONCE]:
+            found.append(R.ALREADY_ANNOTATED)
         if kind.startswith("relayed.report."):
             quota = self.entry.quota
             if self.source["endorsers"] < quota.min_endorsers:
@@ -146,16 +162,39 @@ class Arrival:
         original = self.source["original"]
         return original["genesis"], original["id"]
 
+    def _key(self) -> tuple[str, ...]:
+        """By what a message is known along any path; a share apart from the report it carries (spec 11.3)."""
+        share = self.kind is not None and self.kind.startswith("relayed.share.")
+        return (*self._original(), *(("share",) if share else ()))
+
+    def _over_a_child(self) -> bool:
+        """Whether it claims to have come through another child of ours, whose one parent we are (spec 11.3)."""
+        others = [p.entry for o, p in self.book.peers.items() if o != self.origin]
+        return any(one.relation == "child" and one.genesis in self.source["path"] for one in others)
+
+    def _said(self) -> tuple[str, str]:
+        """What was said, and by whom: the member with its network, by origin next door and else by genesis."""
+        said = self.leaf if self.leaf["leaf"] == "annotated" else self.leaf["terms"]
+        path = self.source["path"]
+        return said["note"], f"{self.origin if len(path) == 1 else path[0]}/{said['by']}"
+
+    def _remarks(self) -> list[Any]:
+        known = self._known()
+        return known.remarks if known is not None else []
+
     def _known(self) -> Any:
-        """Our message that an outcome, receipt, finding or annotation speaks of."""
+        """Our message that an outcome, receipt, finding or annotation speaks of, if it is shared with the sender."""
         book, leaf = self.book, self.leaf
         if self.kind in ("relayed.outcome", "relayed.receipts"):
             source = leaf.get("source")
-            return book.message(source["sender_id"]) if source is not None else None
+            found = [book.message(source["sender_id"])] if source is not None else []
+            return next((one for one in found if one is not None and self.origin in one.sent_to()), None)
         genesis, name = self._original()
-        if genesis == book.genesis:
-            return book.message(name)
-        return book.message(book.originals.get((genesis, name), ""))
+        names = [name] if genesis == book.genesis else [
+            book.originals.get((genesis, name), ""), book.originals.get((genesis, name, "share"), "")
+        ]
+        copies = [one for one in map(book.message, names) if one is not None]
+        return next((one for one in copies if one.peer == self.origin or self.origin in one.sent_to()), None)
 
     def _subject(self) -> Subject | None:
         subject = self.leaf.get("subject")
@@ -191,13 +230,21 @@ class Arrival:
         if kind.startswith("relayed.report."):
             book.peer_reports.append((self.origin, book.at))
         if kind.startswith(ANSWERED):
-            book.originals[self._original()] = name
+            book.originals[self._key()] = name
         terms: Any = leaf.get("terms")
         if kind.startswith("relayed.order."):
             terms = msgspec.convert(leaf["terms"], _order_terms(kind))
         if kind == "relayed.finding":
             assert known is not None
-            terms = {"target": known.id, "verdict": leaf["verdict"]}
+            first_hand = leaf["leaf"] == "finding"
+            said = leaf if first_hand else leaf["terms"]
+            reviews = known.findings[-1].id if first_hand and leaf["review"] and known.findings else None
+            terms = {"target": known.id, "verdict": said["verdict"], "reviews": reviews, "first_hand": first_hand}
+        if kind == "relayed.annotated":
+            assert known is not None
+            terms = {"target": known.id}
+            note, who = self._said()
+            known.remarks.append(Remark(note, who, book.at, book.height))
         joins = self._joins()
         if kind == "relayed.outcome":
             self._outcome(known)

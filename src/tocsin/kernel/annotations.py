@@ -3,9 +3,12 @@
 from tocsin.kernel import findings
 from tocsin.kernel.acts import Annotate, Erase, ErasedHere, NoteTerms
 from tocsin.kernel.draft import Draft
-from tocsin.kernel.leaves import Annotated, Erased
+from tocsin.kernel.leaves import Annotated, Erased, Source
 from tocsin.kernel.reasons import Reason
 from tocsin.kernel.rows import Message, Remark
+
+ONCE = ("retract", "recant", "object")
+"""What a member can say of a message only once (spec 5.6)."""
 
 
 def annotate(draft: Draft, author: str, act: Annotate, act_digest: str, envelope: str) -> Reason:
@@ -24,9 +27,7 @@ def annotate(draft: Draft, author: str, act: Annotate, act_digest: str, envelope
             return Reason.NOT_AN_ENDORSER
     if act.note == "object" and (member is None or "supervisor" not in member.roles):
         return Reason.NOT_A_SUPERVISOR
-    if act.note in ("retract", "recant", "object") and any(
-        remark.note == act.note and remark.by == author for remark in message.remarks
-    ):
+    if act.note in ONCE and any(remark.note == act.note and remark.by == author for remark in message.remarks):
         return Reason.ALREADY_ANNOTATED
     row = draft.edit_message(act.message)
     row.remarks = [*row.remarks, Remark(act.note, author, draft.at)]
@@ -41,7 +42,22 @@ def from_peer(draft: Draft, message: Message) -> None:
     terms = message.terms
     if isinstance(terms, NoteTerms) and draft.any_message(terms.message) is not None:
         row = draft.edit_message(terms.message)
-        row.remarks = [*row.remarks, Remark(terms.note, f"{message.author}/{terms.by}", draft.at)]
+        who = _who(message.author, message.source, terms)
+        row.remarks = [*row.remarks, Remark(terms.note, who, draft.at)]
+
+
+def said_before(draft: Draft, origin: str, source: Source, terms: NoteTerms) -> Reason:
+    """Whether a peer's statement may be taken: what can be said once may come on several paths (spec 5.6)."""
+    known = draft.any_message(terms.message)
+    who = _who(origin, source, terms)
+    again = known is not None and any((one.note, one.by) == (terms.note, who) for one in known.remarks)
+    return Reason.ALREADY_ANNOTATED if again and terms.note in ONCE else Reason.ACCEPTED
+
+
+def _who(origin: str, source: Source | None, terms: NoteTerms) -> str:
+    """A member of another network: by the origin of a peer, or by the genesis of what lies behind it."""
+    first = origin if source is None or len(source.path) < 2 else source.path[0]
+    return f"{first}/{terms.by}"
 
 
 def erase(draft: Draft, author: str, act: Erase | ErasedHere, act_digest: str, envelope: str) -> Reason:

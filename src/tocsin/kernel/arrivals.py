@@ -1,4 +1,4 @@
-"""What a peer's log may make of our rows: only what our own schemas read back (spec 2, spec 11).
+"""What a peer's log may make of our rows: only what our own schemas read back (spec 11.5).
 
 A leaf is proven to stand in the peer's log, which says nothing about what the peer wrote into it. Leaves are decoded
 by the schema that logs them; what becomes a message or a pin of ours is held to the stricter words of the wire.

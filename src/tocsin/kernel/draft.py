@@ -26,6 +26,7 @@ from tocsin.kernel.rows import (
     Peer,
     RunningOrder,
     Sent,
+    original_key,
 )
 from tocsin.kernel.state import Deadline, State, deadlines
 
@@ -229,10 +230,15 @@ class Draft:
 
     def local_id(self, genesis: str, name: str) -> str | None:
         """Our id of a message known elsewhere as (genesis, name), or None (spec 11)."""
+        found = self.local_ids(genesis, name)
+        return found[0] if found else None
+
+    def local_ids(self, genesis: str, name: str) -> list[str]:
+        """Our ids of a message known elsewhere as (genesis, name): as what it is, and as a share (spec 11.3)."""
         if genesis == self.meta.genesis:
-            return name
-        row = self.old(ORIGINAL, f"{genesis}:{name}")
-        return None if row is None else row.id
+            return [name]
+        keys = (original_key(genesis, name, share).removeprefix(ORIGINAL) for share in (False, True))
+        return [row.id for key in keys if (row := self.old(ORIGINAL, key)) is not None]
 
     def original_row(self, name: str) -> OriginalRow:
         """A row of the dedupe table that points to `name`."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tocsin.kernel import annotations, findings, incidents, motions, orders
-from tocsin.kernel.acts import Finding, LeadMotion, Order, OutcomeTerms, Review, Revoke, Share
+from tocsin.kernel.acts import Finding, LeadMotion, NoteTerms, Order, OutcomeTerms, Review, Revoke, Share
 from tocsin.kernel.draft import Draft
 from tocsin.kernel.leaves import Source, To
 from tocsin.kernel.rows import OLD_MESSAGE, Escalation, Message
@@ -112,6 +112,8 @@ def destinations(draft: Draft, message: Message) -> To:
     """[destination, number] of a final leaf (spec 11)."""
     wanted: dict[str, bool] = {}
     recorded = message.state == "recorded"
+    if recorded and message.kind in ("relayed.annotated", "relayed.finding"):
+        return _onward(draft, message)
     if recorded and findings.is_report(message.kind) and draft.rule(message).escalate:
         parent = parent_of(draft, message.source)
         if parent is not None and _may_go_up(draft, message):
@@ -135,6 +137,16 @@ def destinations(draft: Draft, message: Message) -> To:
         for origin in sorted(wanted)
         if draft.peer(origin) is not None
     ]
+
+
+def _onward(draft: Draft, message: Message) -> To:
+    """A peer's statement goes on to wherever our copy of the record went; a finding that counts here goes as ours."""
+    terms = message.terms
+    name = terms.message if isinstance(terms, NoteTerms) else getattr(terms, "target", "")
+    target = draft.any_message(name)
+    if target is None or findings.counts(draft, message):
+        return []
+    return findings.destinations(draft, target, but=message.author)
 
 
 def _may_go_up(draft: Draft, message: Message) -> bool:

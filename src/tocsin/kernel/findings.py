@@ -1,5 +1,7 @@
 """Findings, reviews, credits and stains (spec 9, F8, F9, F10, F18, F24)."""
 
+from typing import Literal
+
 from tocsin.kernel import tokens
 from tocsin.kernel.acts import Finding, Review, Terms
 from tocsin.kernel.charter_check import required
@@ -61,12 +63,12 @@ def holds(draft: Draft, terms: Terms | None) -> bool:
     return True
 
 
-def destinations(draft: Draft, target: Message) -> To:
-    """Findings and annotations go wherever the record went (spec 11)."""
+def destinations(draft: Draft, target: Message, but: str | None = None) -> To:
+    """Findings and annotations go wherever the record went, but not back to who told them (spec 11.1)."""
     return [
         draft.send(origin, target.id, answered=False)
         for origin in sorted({origin for origin, _ in target.went})
-        if draft.peer(origin) is not None
+        if origin != but and draft.peer(origin) is not None
     ]
 
 
@@ -74,26 +76,32 @@ def apply(draft: Draft, message: Message) -> None:
     """Effect of a recorded finding or review of our own."""
     terms = message.terms
     if isinstance(terms, Finding | Review):
-        _set(draft, message, terms, review=isinstance(terms, Review))
+        _set(draft, message, terms, reverse=isinstance(terms, Review))
 
 
 def from_peer(draft: Draft, message: Message) -> None:
-    """Effect of a relayed finding: the parent's counts where none but `undetermined` stands (spec 9);
-    a child's is a note."""
+    """Effect of a relayed finding: the parent's may count (spec 9.1); a child's is a note."""
+    how = counts(draft, message)
     terms = message.terms
-    if not isinstance(terms, Finding) or message.source is None:
-        return
-    sender = draft.peer_of(message.source.sender)
+    if how and isinstance(terms, Finding | Review):
+        _set(draft, message, terms, reverse=how == "replaces")
+
+
+def counts(draft: Draft, message: Message) -> Literal["first", "replaces"] | None:
+    """Whether a relayed finding is to be the target's: `first` where none but `undetermined` stands; `replaces` where
+    the parent reviewed its own, or ours cannot be reviewed (F9); None for a note."""
+    terms, source = message.terms, message.source
+    if not isinstance(terms, Finding | Review) or source is None or len(source.path) > 1:
+        return None  # what came over others is their finding, not our parent's
+    sender = draft.peer_of(source.sender)
     target = draft.old(OLD_MESSAGE, terms.target)
-    if sender is None or target is None or sender.entry.relation != "parent":
-        return
-    if target.reviewed:
-        return
+    if sender is None or target is None or sender.entry.relation != "parent" or target.reviewed:
+        return None
     if target.truth in ("none", "undetermined"):
-        _set(draft, message, terms, review=False)
-    elif target.finding_by != message.author and not _reviewable(draft, target):
-        # Ours alone gives way: a later finding of the parent's does not replace its first (F9).
-        _set(draft, message, terms, review=False, reverse=True)
+        return "first"
+    if target.finding_by == message.author:
+        return "replaces" if isinstance(terms, Review) and terms.finding == target.finding else None
+    return None if _reviewable(draft, target) else "replaces"
 
 
 def _reviewable(draft: Draft, target: Message) -> bool:
@@ -108,25 +116,24 @@ def _reviewable(draft: Draft, target: Message) -> bool:
     return required(rule, "finding.review", voters.size, voters.asleep) <= voters.size
 
 
-def _set(
-    draft: Draft, message: Message, terms: Finding | Review, *, review: bool, reverse: bool = False
-) -> None:
+def _set(draft: Draft, message: Message, terms: Finding | Review, *, reverse: bool) -> None:
+    """Make this the target's finding; `reverse`: it replaces one, whose posts are reversed first."""
     target: Message = draft.edit_old(OLD_MESSAGE, terms.target)
     target.truth = terms.verdict
     target.finding, target.finding_by, target.finding_class = message.id, message.author, terms.evidence_class
     if target.found_at is None and terms.verdict != "undetermined":
         target.found_at = draft.at
-    if review:
+    if isinstance(terms, Review) and message.source is None:
         target.reviewed, target.review_open = True, False
     target.overturned = target.state == "vetoed" and terms.verdict == "upheld"
+    to = destinations(draft, target, but=None if message.source is None else message.author)
     draft.leaf(
         FindingLeaf(
             message.id, target.id, original_of(draft, target), terms.verdict, terms.evidence_class, terms.evidence,
-            message.author, review, True, target.overturned, draft.at, message.act, message.envelope,
-            destinations(draft, target),
+            message.author, reverse, True, target.overturned, draft.at, message.act, message.envelope, to,
         )
     )  # fmt: skip
-    _settle(draft, target, message.id, terms.verdict, review or reverse)
+    _settle(draft, target, message.id, terms.verdict, reverse)
 
 
 def _settle(draft: Draft, target: Message, finding: str, verdict: Truth, reverse: bool) -> None:

@@ -25,13 +25,11 @@ def status_of(draft: Draft, act: Submit) -> Status:
     """Status is inherited by everything that follows a report (spec 5)."""
     if act.subject is not None:
         return act.subject.status
+    target = draft.any_message(act.terms.record) if isinstance(act.terms, Share) else target_of(draft, act)
+    if target is not None:
+        return target.status
     incident = draft.incident_end(act.incident if act.incident != "new" else None)
-    if incident is not None:
-        return incident.status
-    target = target_of(draft, act)
-    if target is None and isinstance(act.terms, Share):
-        target = draft.any_message(act.terms.record)
-    return "actual" if target is None else target.status
+    return "actual" if incident is None else incident.status
 
 
 def joins_at_opening(draft: Draft, kind: str, named: str | None, status: Status, key: str | None) -> str | None:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tocsin.kernel import messages
+from tocsin.kernel import annotations, messages
 from tocsin.kernel.acts import Finding as FindingTerms
 from tocsin.kernel.acts import (
     NoteTerms,
@@ -17,6 +17,7 @@ from tocsin.kernel.acts import (
     Subject,
     Terms,
 )
+from tocsin.kernel.acts import Review as ReviewTerms
 from tocsin.kernel.arrivals import advanced, well_formed
 from tocsin.kernel.charter_check import required
 from tocsin.kernel.digest import relayed_id
@@ -39,13 +40,16 @@ from tocsin.kernel.leaves import (
 )
 from tocsin.kernel.quorum import finality
 from tocsin.kernel.reasons import Reason
-from tocsin.kernel.rows import OLD_INCIDENT, OLD_MESSAGE, ORIGINAL, Peer
+from tocsin.kernel.rows import OLD_INCIDENT, OLD_MESSAGE, ORIGINAL, Message, Peer, original_key
 from tocsin.kernel.state import State
 from tocsin.kernel.statements import Statement, cosigners_of_peer, read_statement
-from tocsin.kernel.submit import check_subject
+from tocsin.kernel.submit import DAY_MS, check_subject
 from tocsin.kernel.tokens import WEEK_MS
 from tocsin.kernel.words import MAX_HOPS, Status
 from tocsin.tlog import VerifierKey, cosignature, merkle, note
+
+PASSED_ON = ("relayed.annotated", "relayed.finding")
+"""Statements that go on to wherever their record went (spec 5.6, spec 9.1)."""
 
 decode_leaf = msgspec.json.Decoder(AnyLeaf).decode
 """Decode a leaf; raises msgspec errors."""
@@ -80,24 +84,42 @@ def reads(draft: Draft, act: RelayAct) -> list[str]:
     keys: list[str] = []
     for one in act.leaves:
         leaf = _read_leaf(one)
-        if isinstance(leaf, Annotated | FindingLeaf):
-            keys.append(f"{ORIGINAL}{leaf.original.genesis}:{leaf.original.id}")
-            local = draft.local_id(leaf.original.genesis, leaf.original.id)
-            keys += [] if local is None else [OLD_MESSAGE + local]
+        about = _about(leaf)
+        if about is not None:
+            keys += [original_key(about.genesis, about.id, share) for share in (False, True)]
+            for local in draft.local_ids(about.genesis, about.id):
+                keys += [OLD_MESSAGE + local, *_incidents(draft, local)]
         elif isinstance(leaf, Final | Opened | Relayed | OrderReceipts):
             source = leaf.source
             peer = draft.peer(act.peer)
             if source is not None and source.sender == draft.meta.genesis:
                 keys.append(OLD_MESSAGE + source.sender_id)
-                known = draft.any_message(source.sender_id)
-                keys += [] if known is None or known.incident in (None, "new") else [OLD_INCIDENT + known.incident]
+                keys += _incidents(draft, source.sender_id)
             elif peer is not None and isinstance(leaf, Final | Opened):
                 original = _original(peer, leaf)
-                keys.append(f"{ORIGINAL}{original.genesis}:{original.id}")
+                keys.append(original_key(original.genesis, original.id, _is_share(leaf.kind)))
                 ended = leaf.terms.order if isinstance(leaf.terms, Revoke) else None
                 ended = leaf.terms.replaces if isinstance(leaf.terms, Order) else ended
-                keys += [] if ended is None else [f"{ORIGINAL}{original.genesis}:{ended}"]
+                keys += [] if ended is None else [original_key(original.genesis, ended)]
     return keys
+
+
+def _incidents(draft: Draft, message: str) -> list[str]:
+    known = draft.any_message(message)
+    named = [] if known is None else [known.incident, known.joins]
+    return [OLD_INCIDENT + one for one in named if one not in (None, "new")]
+
+
+def _about(leaf: AnyLeaf | None) -> Original | None:
+    """The record that a statement is about."""
+    if isinstance(leaf, Annotated | FindingLeaf):
+        return leaf.original
+    passed = isinstance(leaf, Recorded) and leaf.kind in PASSED_ON and leaf.source is not None
+    return leaf.source.original if passed else None  # type: ignore[union-attr]
+
+
+def _is_share(kind: str) -> bool:
+    return kind.removeprefix("relayed.").startswith("share.")
 
 
 def _read_leaf(one: RelayedLeaf) -> AnyLeaf | None:
@@ -129,6 +151,9 @@ def relay(draft: Draft, author: str, act: RelayAct, verdicts: list[bool], act_di
     cosigned = cosignature.count(statement.lines, verdicts[len(own) :])
     # By the roster of the block's start, whose keys `checks` named.
     if len(cosigned) < finality(sum(1 for one in draft.state.peers[act.peer].entry.roster if one.active)):
+        return Reason.NOT_FINAL_CHECKPOINT
+    if peer.entry.epoch != draft.state.peers[act.peer].entry.epoch:
+        # A relay before this one brought the next roster: what comes now is under keys that nobody verified (spec 11.4).
         return Reason.NOT_FINAL_CHECKPOINT
     head = statement.checkpoint
     reason = _check_extends(peer, act, statement)
@@ -232,7 +257,8 @@ def _take(draft: Draft, carrier: str, origin: str, leaf: AnyLeaf, number: int, a
         return
     if answered:
         original = incoming.source.original
-        draft.archive[f"{ORIGINAL}{original.genesis}:{original.id}"] = draft.original_row(name)
+        key = original_key(original.genesis, original.id, _is_share(incoming.kind))
+        draft.archive[key] = draft.original_row(name)
     if incoming.kind.startswith("relayed.report."):
         row: Peer = draft.edit("peer", origin)
         row.reports = [one for one in row.reports if one > draft.at - WEEK_MS] + [draft.at]
@@ -260,11 +286,13 @@ def _incoming(draft: Draft, peer: Peer, leaf: AnyLeaf, number: int) -> _Incoming
     genesis = peer.entry.genesis
     if isinstance(leaf, Final | Relayed | OrderReceipts) and leaf.source is not None:
         if leaf.source.sender == draft.meta.genesis:
-            return _answer(draft, genesis, leaf, number)
+            return _answer(draft, peer, leaf, number)
         if not isinstance(leaf, Final):
             return Reason.BAD_LEAF
     if isinstance(leaf, Annotated | FindingLeaf):
-        return _statement_on(draft, genesis, leaf, number)
+        return _statement_on(draft, peer, leaf, number)
+    if isinstance(leaf, Recorded) and leaf.kind in PASSED_ON:
+        return _passed_on(draft, peer, leaf, number)
     if isinstance(leaf, Opened | Recorded):
         path = [genesis] if leaf.source is None else [*leaf.source.path, genesis]
         ballots = leaf.ballots if isinstance(leaf, Recorded) else []
@@ -286,10 +314,10 @@ def _incoming(draft: Draft, peer: Peer, leaf: AnyLeaf, number: int) -> _Incoming
     return Reason.BAD_LEAF
 
 
-def _answer(draft: Draft, genesis: str, leaf: Final | Relayed | OrderReceipts, number: int) -> _Incoming | Reason:
-    source = leaf.source
+def _answer(draft: Draft, peer: Peer, leaf: Final | Relayed | OrderReceipts, number: int) -> _Incoming | Reason:
+    genesis, source = peer.entry.genesis, leaf.source
     known = None if source is None else draft.any_message(source.sender_id)
-    if known is None:
+    if known is None or peer.origin not in (origin for origin, _ in known.went):
         return Reason.NOTHING_KNOWN
     here = Source([genesis], Original(draft.meta.genesis, known.id), genesis, _id_of(leaf), number, 0)
     if isinstance(leaf, OrderReceipts):
@@ -315,17 +343,52 @@ def _id_of(leaf: Final | Relayed | OrderReceipts) -> str:
     return leaf.id or (leaf.source.sender_id if leaf.source is not None else "")
 
 
-def _statement_on(draft: Draft, genesis: str, leaf: Annotated | FindingLeaf, number: int) -> _Incoming | Reason:
-    local = draft.local_id(leaf.original.genesis, leaf.original.id)
-    known = None if local is None else draft.any_message(local)
+def _shared(draft: Draft, peer: Peer, original: Original) -> Message | None:
+    """Our copy of what this peer speaks of: one that came from there or went there (spec 11.1)."""
+    for local in draft.local_ids(original.genesis, original.id):
+        known = draft.any_message(local)
+        if known is None:
+            continue
+        came = known.source is not None and known.source.sender == peer.entry.genesis
+        if came or peer.origin in (origin for origin, _ in known.went):
+            return known
+    return None
+
+
+def _statement_on(draft: Draft, peer: Peer, leaf: Annotated | FindingLeaf, number: int) -> _Incoming | Reason:
+    """What the peer's own members said, or what its finding is."""
+    known = _shared(draft, peer, leaf.original)
     if known is None:
         return Reason.NOTHING_KNOWN
+    genesis = peer.entry.genesis
     here = Source([genesis], leaf.original, genesis, leaf.id, number, 0)
     if isinstance(leaf, Annotated):
-        said = NoteTerms(known.id, leaf.note, leaf.by if "/" not in leaf.by else leaf.by.rpartition("/")[2])
+        said = NoteTerms(known.id, leaf.note, leaf.by)
         return _Incoming("relayed.annotated", known.status, None, said, leaf.body, here, False)
-    found = FindingTerms(known.id, leaf.verdict, leaf.evidence_class, leaf.evidence)
+    found: Terms = FindingTerms(known.id, leaf.verdict, leaf.evidence_class, leaf.evidence)
+    if leaf.review and known.finding is not None:
+        found = ReviewTerms(known.finding, known.id, leaf.verdict, leaf.evidence_class, leaf.evidence)
     return _Incoming("relayed.finding", known.status, None, found, None, here, False)
+
+
+def _passed_on(draft: Draft, peer: Peer, leaf: Recorded, number: int) -> _Incoming | Reason:
+    """What others said, over the peer: its record of it, with the path on which it came there (spec 5.6, 9.1)."""
+    terms, before = leaf.terms, leaf.source
+    if before is None:
+        return Reason.BAD_LEAF
+    known = _shared(draft, peer, before.original)
+    if known is None:
+        return Reason.NOTHING_KNOWN
+    path = [*before.path, peer.entry.genesis]
+    here = Source(path, before.original, peer.entry.genesis, leaf.id, number, 0)
+    said: Terms
+    if leaf.kind == "relayed.annotated" and isinstance(terms, NoteTerms):
+        said = NoteTerms(known.id, terms.note, terms.by)
+    elif leaf.kind == "relayed.finding" and isinstance(terms, FindingTerms | ReviewTerms):
+        said = FindingTerms(known.id, terms.verdict, terms.evidence_class, terms.evidence)
+    else:
+        return Reason.BAD_LEAF
+    return _Incoming(leaf.kind, known.status, None, said, leaf.body, here, False)
 
 
 def _refuse(draft: Draft, carrier: str, peer: Peer, leaf: AnyLeaf, incoming: _Incoming) -> Reason:
@@ -337,10 +400,22 @@ def _refuse(draft: Draft, carrier: str, peer: Peer, leaf: AnyLeaf, incoming: _In
         return Reason.LOOP
     if len(source.path) > MAX_HOPS:
         return Reason.TOO_MANY_HOPS
-    if incoming.answered and draft.old(ORIGINAL, f"{source.original.genesis}:{source.original.id}") is not None:
-        return Reason.DUPLICATE
+    if incoming.answered:
+        key = original_key(source.original.genesis, source.original.id, _is_share(incoming.kind))
+        if draft.old(ORIGINAL, key.removeprefix(ORIGINAL)) is not None:
+            return Reason.DUPLICATE
+    if isinstance(incoming.terms, Order):
+        latest = draft.at + draft.charter.times.order_s * 1000 + DAY_MS
+        if not incoming.terms.due <= incoming.terms.expires <= latest:
+            return Reason.BAD_TIMES
+    if isinstance(incoming.terms, NoteTerms):
+        reason = annotations.said_before(draft, peer.origin, source, incoming.terms)
+        if reason:
+            return reason
     quota = peer.entry.quota
     if incoming.kind.startswith("relayed.report."):
+        if any(one in source.path for one in _other_children(draft, peer)):
+            return Reason.WRONG_RELATION
         if source.endorsers < quota.min_endorsers:
             return Reason.TOO_FEW_ENDORSERS
         if getattr(leaf, "at", 0) + quota.max_age_s * 1000 < draft.at:
@@ -363,3 +438,9 @@ def _refuse(draft: Draft, carrier: str, peer: Peer, leaf: AnyLeaf, incoming: _In
         if required(rule, incoming.kind, voters.size, voters.asleep) > voters.size:
             return Reason.CANNOT_PASS
     return Reason.ACCEPTED
+
+
+def _other_children(draft: Draft, peer: Peer) -> list[str]:
+    """Genesis of our other children: they have one parent, so that nothing of theirs comes over this one (spec 11.3)."""
+    others = [one for origin in draft.names("peer") if (one := draft.peer(origin)) is not None]
+    return [one.entry.genesis for one in others if one.entry.relation == "child" and one.origin != peer.origin]

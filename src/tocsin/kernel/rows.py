@@ -16,6 +16,12 @@ OLD_MESSAGE = "old-message:"
 OLD_INCIDENT = "old-incident:"
 ORIGINAL = "original:"
 """`original:<genesis>:<id>` -> local message id: the dedupe key of relayed leaves (spec 11)."""
+def original_key(genesis: str, name: str, share: bool = False) -> str:
+    """Dedupe key of (original genesis, message id). A share has one of its own, so that nobody's share can keep the
+    report itself out (spec 11.3)."""
+    return f"{ORIGINAL}{'share:' if share else ''}{genesis}:{name}"
+
+
 ARCHIVE = (OLD_MESSAGE, OLD_INCIDENT, ORIGINAL)
 
 
