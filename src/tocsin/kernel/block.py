@@ -180,10 +180,11 @@ def _reads_of(draft: Draft, act: Act, wanted: dict[str, None]) -> None:
 
 
 def _follow(draft: Draft, message: str, wanted: dict[str, None]) -> None:
-    """The incident of an archived message, to the end of its redirects."""
+    """The incident of an archived message, joined or taken at its opening, to the end of its redirects."""
     old = draft.old(OLD_MESSAGE, message)
-    if old is not None and old.incident not in (None, "new"):
-        _redirects(draft, old.incident, wanted)
+    for name in () if old is None else (old.incident, old.joins):
+        if name not in (None, "new"):
+            _redirects(draft, name, wanted)
 
 
 def _redirects(draft: Draft, name: str, wanted: dict[str, None]) -> None:
