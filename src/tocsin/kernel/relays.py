@@ -153,7 +153,7 @@ def relay(draft: Draft, author: str, act: RelayAct, verdicts: list[bool], act_di
     if len(cosigned) < finality(sum(1 for one in draft.state.peers[act.peer].entry.roster if one.active)):
         return Reason.NOT_FINAL_CHECKPOINT
     if peer.entry.epoch != draft.state.peers[act.peer].entry.epoch:
-        # A relay before this one brought the next roster: what comes now is under keys that nobody verified (spec 11.4).
+        # A relay before this one brought the next roster; what comes now is under keys that nobody verified (11.2).
         return Reason.NOT_FINAL_CHECKPOINT
     head = statement.checkpoint
     reason = _check_extends(peer, act, statement)
@@ -441,6 +441,6 @@ def _refuse(draft: Draft, carrier: str, peer: Peer, leaf: AnyLeaf, incoming: _In
 
 
 def _other_children(draft: Draft, peer: Peer) -> list[str]:
-    """Genesis of our other children: they have one parent, so that nothing of theirs comes over this one (spec 11.3)."""
+    """Genesis of our other children: they have one parent, so nothing of theirs comes over this one (spec 11.3)."""
     others = [one for origin in draft.names("peer") if (one := draft.peer(origin)) is not None]
     return [one.entry.genesis for one in others if one.entry.relation == "child" and one.origin != peer.origin]
