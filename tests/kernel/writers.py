@@ -203,7 +203,7 @@ class Writers:
         terms: Any
         kind = chance.of(("suspend", "suspend", "suspend", "admit", "admit", "roles", "roles", "rekey", "rekey",
                           "expel", "charter", "charter", "peer", "peer", "peer", "peer", "peer"))  # fmt: skip
-        gone = [m for m in book.members.values() if m.status != "active"]
+        gone = [m for _, m in sorted(book.members.items()) if m.status != "active"]
         if gone and chance.percent(30):
             kind, member = "reinstate", chance.of(gone)
         if chance.percent(1):
