@@ -49,16 +49,17 @@ def without_refused(state: State, outcome: Outcome, step: Step) -> tuple[Step, d
     The other value leads from the ids of what it opens to what they are in the whole block: an envelope's digest
     covers all its acts.
     """
-    said = {one.envelope.digest: one for one in step.sealed}
+    dropped = dict(outcome.dropped)
+    consumed = [one for place, one in enumerate(step.sealed) if place not in dropped]
     kept: list[Sealed] = []
     names: dict[str, str] = {}
-    for envelope, codes in zip(outcome.consumed, outcome.receipts, strict=True):
+    for (envelope, *said), codes in zip(consumed, outcome.receipts, strict=True):
         taken = [index for index, code in enumerate(codes) if code == 0]
         if not taken:
             continue
         header, acts = envelope.header, [envelope.acts[index] for index in taken]
         for until in range(header.valid_until, step.at, -1):
-            new = seal(header.genesis, header.author, acts, until, envelope.key, *said[envelope.digest][1:])
+            new = seal(header.genesis, header.author, acts, until, envelope.key, *said)
             # What is left of it may be an envelope that there was already.
             if new.envelope.digest not in state.seen and new.envelope.digest not in names:
                 break
