@@ -8,31 +8,27 @@ from tocsin.kernel.rows import Account, Message
 WEEK_MS = 7 * 86_400 * 1000
 
 
-def refill(account: Account, at: int, charter: Charter) -> None:
-    """One token for each full refill time since the bucket was last full or refilled (F20)."""
+def refilled(account: Account, at: int, charter: Charter) -> tuple[int, int]:
+    """(tokens, tokens_at) of an account now: one for each full refill time since it was last full or refilled (F20)."""
     law = charter.tokens
     if account.tokens >= law.bucket:
-        account.tokens = law.bucket  # an amendment may have made the bucket smaller
-        return
+        return law.bucket, account.tokens_at  # an amendment may have made the bucket smaller
     step = law.refill_s * 1000
     earned = (at - account.tokens_at) // step
-    account.tokens = min(law.bucket, account.tokens + earned)
-    account.tokens_at += earned * step
+    return min(law.bucket, account.tokens + earned), account.tokens_at + earned * step
 
 
 def afford(draft: Draft, author: str, kind: str, rule: Rule, actual: bool) -> Reason:
-    """Whether the author may open this message now (spec 9); nothing is charged here."""
-    account = draft.account(author)
+    """Whether the author may open this message now (spec 9); nothing is charged or changed here."""
+    account: Account = draft.get("account", author)
     limits = draft.charter.limits
     if kind.startswith("report."):
         # Broadcasts are not counted (F21).
         counted = limits.reports_week and rule.model != "broadcast"
         if counted and len(_this_week(account, draft.at)) >= limits.reports_week:
             return Reason.TOO_MANY_REPORTS
-        if actual:
-            refill(account, draft.at, draft.charter)
-            if account.tokens < 1:
-                return Reason.NO_TOKEN
+        if actual and refilled(account, draft.at, draft.charter)[0] < 1:
+            return Reason.NO_TOKEN
     if rule.model != "broadcast":
         if account.open >= limits.open_messages:
             return Reason.TOO_MANY_OPEN
@@ -53,6 +49,7 @@ def charge(draft: Draft, message: Message) -> None:
     if draft.charter.limits.reports_week and draft.rule(message).model != "broadcast":
         account.reports = [*_this_week(account, draft.at), draft.at]
     if message.status == "actual":
+        account.tokens, account.tokens_at = refilled(account, draft.at, draft.charter)
         if account.tokens >= draft.charter.tokens.bucket:
             account.tokens_at = draft.at
         account.tokens -= 1
@@ -68,7 +65,7 @@ def give_back(draft: Draft, message: Message, upheld: bool = False) -> None:
         return
     message.token_spent = False
     account = draft.account(message.author)
-    refill(account, draft.at, draft.charter)
+    account.tokens, account.tokens_at = refilled(account, draft.at, draft.charter)
     account.tokens = min(draft.charter.tokens.bucket, account.tokens + 1)
 
 

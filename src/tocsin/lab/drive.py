@@ -22,7 +22,7 @@ from tocsin.kernel.leaves import AnyLeaf, Final, IncidentLeaf, Relayed
 from tocsin.kernel.reasons import Reason
 from tocsin.kernel.rows import Message
 from tocsin.kernel.state import State
-from tocsin.kernel.tokens import refill
+from tocsin.kernel.tokens import refilled
 from tocsin.lab.chain import Chain, Hosted
 from tocsin.lab.knowledge import Knowledge
 from tocsin.lab.roster import Plan, area_of, below, category_of, kind_of
@@ -298,9 +298,8 @@ class Drive:
         return wanted
 
     def _has_token(self, state: State, agency: int, at: int) -> bool:
-        spare = msgspec.structs.replace(state.accounts[self._names[agency]])
-        refill(spare, at, state.charter)
-        return spare.tokens > 0
+        tokens, _ = refilled(state.accounts[self._names[agency]], at, state.charter)
+        return tokens > 0
 
     def _bureaus(self, network: int, day: int, column: int, at: int) -> None:
         """Bureaus endorse a relayed report if one of their agencies sees, and every scripted motion (replay 12)."""
