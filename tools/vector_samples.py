@@ -95,7 +95,7 @@ CHARTER = Charter(
     tokens=Tokens(4, 168 * HOUR, 2),
     limits=Limits(64, 1000, 28, 16, 4),
     dormant=None,
-    times=Times(900, 60 * 24 * HOUR, 30 * 24 * HOUR, 30 * 24 * HOUR, 168 * HOUR, 24 * HOUR),
+    times=Times(900, 60 * 24 * HOUR, 30 * 24 * HOUR, 30 * 24 * HOUR, 168 * HOUR, 24 * HOUR, 168 * HOUR),
     peers=Quota(20, 2, 168 * HOUR),
     calibration=None,
 )  # fmt: skip

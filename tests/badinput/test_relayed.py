@@ -139,7 +139,7 @@ def test_what_may_not(what: str) -> None:
 
 def member(name: str, **changed: Any) -> log.RosterMember:
     keys = wire.Keys(*(hexes("new", name, role) for role in ("root", "act", "finality")), None, "self")
-    return replace(log.RosterMember(name, f"lei:{name}", ["voter"], keys, "active", None), **changed)
+    return replace(log.RosterMember(name, f"lei:{name}", ["voter"], keys, "active", None, True), **changed)
 
 
 def weak(one: log.RosterMember) -> log.RosterMember:

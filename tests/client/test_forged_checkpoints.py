@@ -16,9 +16,7 @@ from tocsin.client.policy import Pin, Policy, policy_of_roster
 from tocsin.client.report import Report
 from tocsin.client.signing import SeedSigner, cosign_checkpoint, sign_checkpoint
 from tocsin.client.verify import verify
-from tocsin.kernel.acts import (
-    Annotate,
-)  # fmt: skip
+from tocsin.kernel.acts import Annotate, Seal
 from tocsin.kernel.charter import Charter
 from tocsin.kernel.envelope import encode
 from tocsin.kernel.leaves import (
@@ -140,6 +138,7 @@ def test_retired_keys_cannot_write_another_past() -> None:
     message = false.recorded()
     for member in ("annan", "beimen", "cigu"):
         rotated(false, member, "finality", "stolen")
+        false.block(("danei", Seal(false.notes[len(false.leaves)].decode())))
     false.block(("annan", Annotate(message, "update", None)))
     data = false.dossier(message)
     assert verify(data, false.policy()).ok

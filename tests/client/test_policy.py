@@ -66,7 +66,7 @@ def test_bad_policies_get_a_sentence() -> None:
         (replace(policy, log_key=roster[1].finality), "key stands twice"),
         (replace(policy, roster=[replace(roster[0], finality="01" + "00" * 31), *roster[1:]]), "weak key"),
         (replace(policy, log_key="00" * 32), "weak key"),
-        (replace(policy, roster=[replace(one, active=False) for one in roster]), "no active member"),
+        (replace(policy, roster=[replace(one, active=False) for one in roster]), "no member that signs"),
     ]
     for changed, sentence in wrong:
         with pytest.raises(PolicyError, match=sentence):

@@ -34,6 +34,7 @@ from tocsin.kernel.envelope import Envelope, Refusal, decode
 from tocsin.kernel.genesis import Founder, Genesis
 from tocsin.kernel.leaves import AnyLeaf, BlockLeaf, CharterLeaf, PeerLeaf, RosterLeaf
 from tocsin.kernel.rows import ARCHIVE
+from tocsin.kernel.statements import signers_of
 from tocsin.tlog import Checkpoint, checkpoint, merkle, note
 
 HOUR = 3_600_000
@@ -222,7 +223,7 @@ class World(Log):
         return sign_acts(key or self.acting[author], self.genesis.digest, author, self.at + 600_000, acts)
 
     def apply(self, envelopes: list[Envelope]) -> Outcome:
-        signing = [(m.id, m.keys.finality) for m in self.state.members.values() if m.status == "active"]
+        signing = [(one.id, one.key) for one in signers_of(self.state.members)]
         verdicts = [
             [self.believing or verify_signature(*check) for check in one] for one in checks(self.state, envelopes)
         ]

@@ -15,7 +15,7 @@ from tocsin.kernel import acts as wire
 
 ACTS = (
     "report", "judge", "veto", "concur", "withdraw", "annotate", "incident", "constitution", "order", "acknowledge",
-    "finding", "review", "present", "last", "relay", "share", "peering", "strange", "evidence", "erase",
+    "finding", "review", "present", "last", "relay", "share", "peering", "join", "seal", "ready", "evidence", "erase",
 )
 """Sorts of acts that a story can write."""
 
@@ -46,7 +46,9 @@ class Story(Writers):
             "relay": (8 * more["peers"], self._relay),
             "share": (4 * more["peers"], self._share),
             "peering": (4 * more["peers"], self._peering),
-            "strange": (1, self._strange),
+            "join": (2 * more["roster"], self._join),
+            "seal": (3 * more["roster"], self._sealed),
+            "ready": (2, self._ready),
             "evidence": (more["peers"], self._evidence),
             "erase": (1, self._erase),
         }
@@ -127,10 +129,10 @@ class Story(Writers):
             return None
         author, act = written
         acts: list[wire.Act] = [act]
-        if not isinstance(act, wire.RelayAct | wire.Evidence | wire.Rotate) and chance.percent(15):
+        if not isinstance(act, wire.RelayAct | wire.Evidence | wire.Rotate | wire.Seal) and chance.percent(15):
             for _ in range(1 + chance.below(3)):
                 more = self._act()
-                if more is not None and not isinstance(more[1], wire.RelayAct | wire.Evidence | wire.Rotate):
+                if more is not None and not isinstance(more[1], wire.RelayAct | wire.Evidence | wire.Rotate | wire.Seal):
                     acts.append(more[1])
         return self._seal(author, acts, doubtful=True)
 
@@ -184,4 +186,4 @@ def _proves(act: wire.Act) -> bool:
     """Whether an act brings signatures of its own, whose checks the node answers."""
     if isinstance(act, wire.Submit):
         return isinstance(act.terms, wire.AdmitMotion | wire.RekeyMotion)
-    return isinstance(act, wire.Rotate | wire.RelayAct | wire.Evidence)
+    return isinstance(act, wire.Rotate | wire.RelayAct | wire.Evidence | wire.Seal)

@@ -192,7 +192,7 @@ def test_a_roster_and_more_in_one_block() -> None:
     living = grown("paper")
     foreign = Foreign(UP)
     keys = wire.Keys(*(hexes("new", role) for role in ("root", "act", "finality")), None, "self")
-    roster = encode(log.RosterLeaf(2, living.at, [log.RosterMember("a", "lei:a", ["voter"], keys, "active", None)]))
+    roster = encode(log.RosterLeaf(2, living.at, [log.RosterMember("a", "lei:a", ["voter"], keys, "active", None, True)]))
     step = foreign.relay([], roster)
     size = len(foreign.leaves)
     foreign.leaves.append(b"later")

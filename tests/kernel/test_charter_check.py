@@ -32,7 +32,7 @@ Json = dict[str, Any]
 
 
 def member(name: str, *roles: str, status: str = "active") -> Member:
-    return Member(name, f"test:{name}", sorted(roles), KEYS, status, None, 0)  # type: ignore[arg-type]
+    return Member(name, f"test:{name}", sorted(roles), KEYS, status, None, 0, True, None)  # type: ignore[arg-type]
 
 
 def voters(count: int, supervisors: int = 1) -> list[Member]:

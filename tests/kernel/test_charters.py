@@ -27,7 +27,7 @@ OF_AN_INCIDENT = ("motion.stage", "motion.close", "motion.features", "motion.lea
 
 def roster(**roles: str) -> list[Member]:
     return [
-        Member(name, f"test:{name}", sorted(held.split()), KEYS, "active", None, 0)  # type: ignore[arg-type]
+        Member(name, f"test:{name}", sorted(held.split()), KEYS, "active", None, 0, True, None)  # type: ignore[arg-type]
         for name, held in roles.items()
     ]
 

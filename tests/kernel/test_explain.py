@@ -17,7 +17,7 @@ KEYS = Keys("0" * 64, "1" * 64, "2" * 64, None, "self")
 
 
 def member(name: str, *roles: str, status: str = "active") -> Member:
-    return Member(name, f"test:{name}", sorted(roles), KEYS, status, None, 0)  # type: ignore[arg-type]
+    return Member(name, f"test:{name}", sorted(roles), KEYS, status, None, 0, True, None)  # type: ignore[arg-type]
 
 
 FOUR = [member(name, "reporter", "voter") for name in "abcd"]

@@ -11,6 +11,10 @@ from tests.oracle.book import DAY, Incident, Member, Message
 from tests.oracle.law import entry_digest, features_digest, keys_digest
 from tests.oracle.oracle import Oracle
 from tocsin.kernel import acts as wire
+from tocsin.tlog import checkpoint, cosignature, note
+from tocsin.tlog.checkpoint import Checkpoint
+from tocsin.tlog.cosignature import Cosigner
+from tocsin.tlog.note import ED25519, VerifierKey
 
 Written = tuple[str | None, wire.Act] | None
 """Who does what; None where nobody can."""
@@ -202,7 +206,7 @@ class Writers:
         member = book.members[chance.of(others) if others else self._anyone()]
         terms: Any
         kind = chance.of(("suspend", "suspend", "suspend", "admit", "admit", "roles", "roles", "rekey", "rekey",
-                          "expel", "charter", "charter", "peer", "peer", "peer", "peer", "peer"))  # fmt: skip
+                          "expel", "charter", "charter", "peer", "peer", "peer", "peer", "peer", "upgrade"))  # fmt: skip
         gone = [m for _, m in sorted(book.members.items()) if m.status != "active"]
         if gone and chance.percent(30):
             kind, member = "reinstate", chance.of(gone)
@@ -233,7 +237,8 @@ class Writers:
             case "peer":
                 terms = self._peer_motion()
             case _:
-                terms = wire.UpgradeMotion(book.charter.digest, 2)
+                number = book.protocol + chance.of((1, 1, 2, 0))
+                terms = wire.UpgradeMotion(self._stale(book.charter.digest, hexes("old")), number)
         incident = None if not chance.percent(2) or not book.incidents else book.incidents[0].id
         return author, wire.Submit(f"motion.{kind}", incident, None, terms, None)
 
@@ -332,9 +337,39 @@ class Writers:
         key = hexes("rotated", self.versions) if not self.chance.percent(10) else hexes("m0", "act", 0)
         return author, wire.Rotate(which, key, hexes("proof") * 2)
 
-    def _strange(self) -> Written:
-        strange: tuple[wire.Act, ...] = (wire.Join(1), wire.Ready(2), wire.Seal("x"))
-        return self._anyone(), self.chance.of(strange)
+    def _join(self) -> Written:
+        """Mostly by one that has not joined; its height is mostly that of a block not long ago."""
+        chance, book = self.chance, self.book
+        waiting = [name for name, m in sorted(book.members.items()) if m.status == "active" and not m.joined]
+        if not waiting and not chance.percent(10):
+            return None
+        height = max(0, book.made - chance.below(4)) if not chance.percent(10) else book.made + 1
+        return chance.of(waiting) if waiting else self._anyone(), wire.Join(height)
+
+    def _ready(self) -> Written:
+        chance, book = self.chance, self.book
+        if book.upgrade is None and not chance.percent(5):
+            return None
+        number, ready = book.upgrade or (2, set())
+        waiting = [name for name in sorted(book.members) if name not in ready and book.active(name)]
+        author = chance.of(waiting) if waiting and not chance.percent(10) else self._anyone()
+        return author, wire.Ready(number if not chance.percent(5) else number + 1)
+
+    def _sealed(self) -> Written:
+        """The checkpoint that a change of the signers waits for, with too few lines or of another size now and then."""
+        chance, book = self.chance, self.book
+        if not book.handovers:
+            return (self._anyone(), wire.Seal("x")) if chance.percent(3) else None
+        one = chance.of(book.handovers)
+        size = one.index + 2 + int(chance.percent(5))
+        text = checkpoint.format(Checkpoint(book.origin, size, bytes.fromhex(hexes("root", size))))
+        n = len(one.signers)
+        lines = (n + (n - 1) // 3) // 2 + 1 - int(chance.percent(8))
+        signatures = [note.sign_line(VerifierKey(book.origin, ED25519, bytes.fromhex(book.log_key)), b"\x02" * 64)]
+        for name, key in one.signers[:lines]:
+            cosigner = Cosigner(f"{book.origin}/{name}", bytes.fromhex(key))
+            signatures.append(cosignature.sign_line(cosigner, self.at // 1000, b"\x03" * 64))
+        return self._with("voter", "supervisor"), wire.Seal(note.format(text, signatures).decode())
 
     # Other networks.
 

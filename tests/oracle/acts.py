@@ -42,8 +42,14 @@ def perform(book: Book, act: Any, where: Context) -> list[R]:
             return _evidence(book, act, where)
         case wire.Erase() | wire.ErasedHere():
             return _erase(book, act, where)
+        case wire.Join():
+            return _join(book, act, where)
+        case wire.Ready():
+            return _ready(book, act, where)
+        case wire.Seal():
+            return _seal(book, act, where)
         case _:
-            return [R.NOT_IN_RELEASE]
+            raise AssertionError(act)
 
 
 # Ballots, vetoes, withdrawals.
@@ -223,6 +229,8 @@ def _rotate(book: Book, act: wire.Rotate, where: Context) -> list[R]:
         found.append(R.BAD_PROOF_OF_POSSESSION)
     if act.which == "validator" and book.members[where.author].keys.validator is None:
         found.append(R.NOT_APPLICABLE)
+    if act.which in ("finality", "validator") and book.handovers and book.next_members[where.author].signs:
+        found.append(R.UNSEALED)
     if not found:
         book.leaving.append((where.author, act))
     return found
@@ -231,7 +239,56 @@ def _rotate(book: Book, act: wire.Rotate, where: Context) -> list[R]:
 def _leave(book: Book, where: Context) -> list[R]:
     if any(name == where.author and isinstance(one, wire.Leave) for name, one in book.leaving):
         return [R.DUPLICATE_IN_BLOCK]
-    book.leaving.append((where.author, wire.Leave()))
+    found: list[R] = []
+    if not book.signs_without(where.author):
+        found.append(R.LAST_SIGNER)
+    if book.handovers and book.next_members[where.author].signs:
+        found.append(R.UNSEALED)
+    if not found:
+        book.leaving.append((where.author, wire.Leave()))
+    return found
+
+
+def _join(book: Book, act: wire.Join, where: Context) -> list[R]:
+    found: list[R] = []
+    member = book.next_members[where.author]
+    if member.status != "active":
+        found.append(R.AUTHOR_NOT_ACTIVE)
+    if member.joined or any(name == where.author and isinstance(one, wire.Join) for name, one in book.leaving):
+        found.append(R.ALREADY_JOINED)
+    if act.height > book.made or act.height < book.made - 100:
+        found.append(R.NOT_AT_HEAD)
+    if book.handovers:
+        found.append(R.UNSEALED)
+    if not found:
+        book.leaving.append((where.author, act))
+    return found
+
+
+def _ready(book: Book, act: wire.Ready, where: Context) -> list[R]:
+    if book.upgrade is None or book.upgrade[0] != act.protocol:
+        return [R.NO_SUCH_UPGRADE]
+    if where.author in book.upgrade[1]:
+        return [R.ALREADY_READY]
+    book.upgrade[1].add(where.author)
+    return []
+
+
+def _seal(book: Book, act: wire.Seal, where: Context) -> list[R]:
+    """A final checkpoint of the signers of before, at the end of the block that changed them (spec 11.4)."""
+    head, _, signatures = act.checkpoint.partition("\n\n")
+    told = head.split("\n")
+    if len(told) != 3 or told[0] != book.origin or not where.proofs:
+        return [R.NOT_A_SEAL]
+    waiting = [one for one in book.handovers if one.index + 2 == int(told[1])]
+    if not waiting:
+        return [R.NOT_A_SEAL]
+    names = [line.split(" ")[1] for line in signatures.splitlines()]
+    signed = [name for name, _ in waiting[0].signers if f"{book.origin}/{name}" in names]
+    n = len(waiting[0].signers)
+    if book.origin not in names or len(signed) < (n + (n - 1) // 3) // 2 + 1:
+        return [R.NOT_A_SEAL]
+    book.handed_over(waiting[0])
     return []
 
 

@@ -1,6 +1,7 @@
 """The kernel beside the oracle: one history through both, and every difference by name."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import msgspec
@@ -8,6 +9,7 @@ import msgspec
 from tests.oracle.book import Book
 from tests.oracle.oracle import Oracle, OracleOutcome
 from tocsin.kernel import block as kernel
+from tocsin.kernel import upgrade
 from tocsin.kernel.envelope import Envelope
 from tocsin.kernel.genesis import Genesis
 from tocsin.kernel.reasons import Reason
@@ -26,6 +28,17 @@ class Sealed(NamedTuple):
 class Step(NamedTuple):
     at: int
     sealed: Sequence[Sealed]
+
+
+@contextmanager
+def any_protocol() -> Iterator[None]:
+    """Later releases, whose rules are these: a history goes on after an upgrade."""
+    known = upgrade.PROTOCOLS
+    upgrade.PROTOCOLS = tuple(range(1001))
+    try:
+        yield
+    finally:
+        upgrade.PROTOCOLS = known
 
 
 class Kernel:
@@ -47,7 +60,8 @@ class Kernel:
         rows: dict[str, bytes | None] = {}
         while wanted := kernel.reads(self.state, step.at, envelopes, rows):
             rows.update((key, self.archive.get(key)) for key in wanted)
-        return kernel.apply_block(self.state, kernel.Block(step.at, envelopes), verdicts, rows)
+        with any_protocol():
+            return kernel.apply_block(self.state, kernel.Block(step.at, envelopes), verdicts, rows)
 
     def advance(self, outcome: kernel.Outcome) -> None:
         for key, value in outcome.writes:
@@ -141,7 +155,7 @@ def _plain(leaf: str, name: str, value: Any) -> Any:
         return sorted([b["member"], b["verdict"], b["code"], b["late"], b["epoch"]] for b in value)
     if leaf == "roster" and name == "members":
         return [
-            [m["id"], m["entity"], m["roles"], m["status"], m["until"], m["keys"]["act"], m["keys"]["root"]]
+            [m["id"], m["entity"], m["roles"], m["status"], m["until"], m["joined"], m["keys"]["act"], m["keys"]["root"]]
             for m in value
         ]
     if name == "posts":
@@ -163,6 +177,7 @@ def balance_differences(state: State, book: Book) -> list[str]:
         row, account = state.members[name], state.accounts[name]
         have: dict[str, Any] = {
             "status": row.status, "until": row.until, "roles": list(row.roles), "keys": row.keys,
+            "joined": row.joined,
             "credits": account.credits, "stains": account.stains,
             "quota": _refilled(account.quota, account.quota_at, limits.envelopes, limits.envelope_ms, book.at),
             "tokens": _refilled(account.tokens, account.tokens_at, tokens.bucket, tokens.refill_s * 1000, book.at),
@@ -171,6 +186,7 @@ def balance_differences(state: State, book: Book) -> list[str]:
         open_now = [m for m in book.messages if m.live and m.author == name and m.peer is None]
         want: dict[str, Any] = {
             "status": member.status, "until": member.until, "roles": list(member.roles), "keys": member.keys,
+            "joined": member.joined,
             "credits": book.credits(name), "stains": book.standing_stains(name),
             "quota": book.quota(name), "tokens": book.token_count(name),
             "open": len(open_now), "motions": len([m for m in open_now if m.motion is not None]),
@@ -186,6 +202,11 @@ def balance_differences(state: State, book: Book) -> list[str]:
             found.append(f"peer {origin}: kernel {there}, oracle {peer}")
     if sorted(state.peers) != sorted(book.peers):
         found.append(f"peers: kernel {sorted(state.peers)}, oracle {sorted(book.peers)}")
+    waiting = None if state.upgrade is None else (state.upgrade.protocol, set(state.upgrade.ready))
+    if (state.meta.protocol, waiting) != (book.protocol, book.upgrade):
+        found.append(f"protocol: kernel {state.meta.protocol} {waiting}, oracle {book.protocol} {book.upgrade}")
+    if sorted(one.index for one in state.handovers.values()) != sorted(one.index for one in book.handovers):
+        found.append(f"handovers: kernel {state.handovers}, oracle {book.handovers}")
     if state.charter.digest != book.charter.digest:
         found.append("charters differ")
     return found

@@ -4,7 +4,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from tocsin.kernel.acts import Keys, PeerEntry
+from tocsin.kernel.acts import Keys, Leave, PeerEntry
 from tocsin.kernel.charter import Charter, Rule
 from tocsin.kernel.genesis import Genesis
 
@@ -29,6 +29,12 @@ class Member:
     status: str = "active"
     until: int | None = None
     number: int = 0
+    joined: bool = True
+
+    @property
+    def signs(self) -> bool:
+        """Whether its finality key counts (spec 8.3)."""
+        return self.status == "active" and self.joined
 
     def standing(self) -> tuple[list[str], str]:
         return list(self.roles), self.status
@@ -194,6 +200,16 @@ class Sent:
     answered: bool = False
 
 
+@dataclass
+class Handover:
+    """A change of the signers that is not sealed (spec 11.4)."""
+
+    index: int
+    signers: list[tuple[str, str]]
+    until: int
+    number: int
+
+
 class Book:
     """The whole history of one network. `members`, `charter` and `peers` are the version of the
     block's start; `next_*` the version that effects change (spec F1)."""
@@ -201,6 +217,7 @@ class Book:
     def __init__(self, genesis: Genesis) -> None:
         self.origin = genesis.origin
         self.genesis = genesis.digest
+        self.log_key = genesis.log_key
         self.charter: Charter = genesis.charter
         self.members: dict[str, Member] = {
             one.id: Member(one.id, one.entity, list(one.roles), one.keys) for one in genesis.members
@@ -244,6 +261,14 @@ class Book:
         self.leaving: list[tuple[str, Any]] = []
         self.roster_changed = False
         self.peer_leaves: list[dict[str, Any]] = []
+        self.size = 4
+        """Leaves in the log at the block's start; the founding makes four."""
+        self.made = 0
+        """Blocks that changed something, but for the founding."""
+        self.handovers: list[Handover] = []
+        self.protocol = 1
+        self.upgrade: tuple[int, set[str]] | None = None
+        """The number that waits, and who is ready for it."""
 
     def take_number(self) -> int:
         self.counter += 1
@@ -286,6 +311,28 @@ class Book:
     def still_active(self, name: str) -> bool:
         member = self.next_members.get(name)
         return member is not None and member.status == "active"
+
+    def signers(self, members: dict[str, Member]) -> list[tuple[str, str]]:
+        """Whose finality key counts (spec 10.3)."""
+        return [(name, one.keys.finality) for name, one in sorted(members.items()) if one.signs]
+
+    def signs_without(self, name: str) -> bool:
+        """Whether somebody signs beside this one and those who leave now (spec 8.3)."""
+        out = {name} | {who for who, act in self.leaving if isinstance(act, Leave)}
+        return any(one.signs and one.id not in out for one in self.next_members.values())
+
+    def must_wait(self, message: Message) -> bool:
+        """A motion that takes a signer away waits for the seal of the change before (spec 11.4)."""
+        if message.motion not in ("suspend", "expel", "rekey") or not self.handovers:
+            return False
+        subject = self.next_members.get(message.terms.member)
+        return subject is not None and subject.signs
+
+    def handed_over(self, one: Handover) -> None:
+        self.handovers.remove(one)
+        if not self.handovers:
+            waiting = [m for m in self.messages if m.live and m.motion in ("suspend", "expel", "rekey")]
+            self.touched.update(m.number for m in waiting)
 
     def parent(self) -> str | None:
         return next((o for o, p in sorted(self.peers.items()) if p.entry.relation == "parent"), None)

@@ -181,7 +181,8 @@ def constitution_base(book: Book, kind: str, terms: Any) -> bool:
             and not book.used_keys.intersection(terms.keys.all())
         )
     if kind in ("motion.charter", "motion.upgrade"):
-        return bool(terms.base == book.next_charter.digest)
+        later = kind == "motion.charter" or terms.protocol > book.protocol
+        return bool(terms.base == book.next_charter.digest) and later
     if kind == "motion.peer":
         peer = book.next_peers.get(terms.origin)
         return bool(terms.base == (entry_digest(peer.entry) if peer is not None else None))

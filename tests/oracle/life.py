@@ -71,7 +71,10 @@ def tally(book: Book, message: Message, at_deadline: bool = False) -> None:
     unjudged = [name for name in message.electorate if name not in voted]
     hopeless = message.need > message.size
     if not hopeless and len(endorse) >= message.need:
-        _pass(book, message)
+        if at_deadline:
+            message.vote_ends = None
+        if not book.must_wait(message):
+            _pass(book, message)
     elif at_deadline or len(endorse) + len(unjudged) < message.need:
         if at_deadline:
             missed(book, message)
@@ -275,6 +278,10 @@ def incident_leaf(book: Book, incident: Incident, change: str, cause: str | None
 
 def _constitution_passes(book: Book, message: Message) -> bool:
     """Try the effect on a copy of the next version (spec 6.6, spec F6)."""
+    if message.motion == "upgrade":
+        return law.base_holds(book, message)
+    if message.motion in ("suspend", "expel", "rekey") and not book.signs_without(message.terms.member):
+        return False
     before = law.failures(book.next_charter, book.next_members, book.next_peers)
     kept = (book.next_charter, deepcopy(book.next_members), deepcopy(book.next_peers))
     counters = (book.counter, book.roster_changed, list(book.peer_leaves), set(book.used_keys))

@@ -42,10 +42,13 @@ def amend(book: Book, message: Message) -> None:
     what = message.motion
     if what == "charter":
         book.next_charter = terms.charter
+    elif what == "upgrade":
+        book.upgrade = (terms.protocol, set())
     elif what == "peer":
         _amend_peer(book, terms, message.id)
     elif what == "admit":
-        book.next_members[terms.member] = Member(terms.member, terms.entity, list(terms.roles), terms.keys)
+        new = Member(terms.member, terms.entity, list(terms.roles), terms.keys, joined=False)
+        book.next_members[terms.member] = new
         book.used_keys |= set(terms.keys.all())
         book.admitted[terms.member] = book.at
         book.tokens[terms.member] = []
@@ -59,15 +62,16 @@ def amend(book: Book, message: Message) -> None:
             member.status = "suspended"
             member.until = book.at + terms.duration_s * 1000
             member.number = book.take_number()
+            member.joined = False
         elif what == "reinstate":
             member.status, member.until = "active", None
             _awake(book, member.id)
         elif what == "expel":
-            member.status, member.until = "expelled", None
+            member.status, member.until, member.joined = "expelled", None, False
         elif what == "roles":
             member.roles = list(terms.roles)
         else:
-            member.keys = terms.keys
+            member.keys, member.joined = terms.keys, False
             book.used_keys |= set(terms.keys.all())
 
 
@@ -100,7 +104,11 @@ def reasons(book: Book, kind: str, terms: Any, author: str, incident: Incident |
         return _about_incident(book, what, kind, terms, author, incident)
     found: list[R] = []
     if what == "upgrade":
-        return [R.NOT_IN_RELEASE]
+        if terms.base != book.next_charter.digest:
+            found.append(R.BASE_DOES_NOT_HOLD)
+        if terms.protocol <= book.protocol or (book.upgrade is not None and book.upgrade[0] == terms.protocol):
+            found.append(R.NOT_APPLICABLE)
+        return found
     if not law.constitution_base(book, kind, terms) and what != "admit":
         found.append(R.BASE_DOES_NOT_HOLD)
     if what == "charter":

@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from tests.oracle import law, motions
 from tests.oracle.acts import perform, receipts
-from tests.oracle.book import Book, Message
+from tests.oracle.book import WEEK, Book, Handover, Message
 from tests.oracle.life import incident_leaf, record, tally, vacate, void_unfounded
 from tests.oracle.submit import Context
-from tocsin.kernel.acts import Leave, Rotate
+from tocsin.kernel.acts import Join, Leave, Rotate
 from tocsin.kernel.envelope import Envelope
 from tocsin.kernel.reasons import Reason as R
 
@@ -51,6 +51,8 @@ class Oracle(Book):
         self._close(len(outcome.receipts))
         outcome.changed = reached or bool(outcome.receipts)
         outcome.leaves = self.leaves if outcome.changed else []
+        self.size += len(outcome.leaves)
+        self.made += outcome.changed
         return outcome
 
     def _begin(self, at: int) -> None:
@@ -91,6 +93,7 @@ class Oracle(Book):
         for sent in self.sent:
             if not sent.answered and not sent.overdue:
                 found.append((sent.due, sent.order, 8, "overdue", sent))
+        found += [(one.until, one.number, 9, "handover", one) for one in self.handovers]
         return found
 
     def _due(self) -> list[tuple[int, int, int, str, Any]]:
@@ -132,6 +135,8 @@ class Oracle(Book):
             thing.lead, thing.lead_until = None, None
             incident_leaf(self, thing, "lead", None)
             void_unfounded(self)
+        elif what == "handover":
+            self.handed_over(thing)
         elif what == "suspension":
             thing.status, thing.until = "active", None
             self.awake.append((self.moment(), thing.id, self.at))
@@ -209,25 +214,42 @@ class Oracle(Book):
             member = self.next_members[name]
             self.roster_changed = True
             if isinstance(act, Leave):
-                member.status, member.until = "left", None
+                member.status, member.until, member.joined = "left", None, False
+            elif isinstance(act, Join):
+                member.joined = member.status == "active"
             else:
                 member.keys = replace(member.keys, **{act.which: act.key})
                 self.used_keys.add(act.key)
             vacate(self, None)
             void_unfounded(self)
+        number = self.protocol
+        self._upgrade()
         last = {leaf["origin"]: leaf for leaf in self.peer_leaves}
         self.leaves.extend(last[origin] for origin in sorted(last))
         if self.next_charter.digest != self.charter.digest:
             self.emit("charter", digest=self.next_charter.digest, at=self.at)
+        before, after = self.signers(self.members), self.signers(self.next_members)
         if self.roster_changed and self.next_members != self.members:
             self.epoch += 1
             members = [
-                [m.id, m.entity, list(m.roles), m.status, m.until, m.keys.act, m.keys.root]
+                [m.id, m.entity, list(m.roles), m.status, m.until, m.joined, m.keys.act, m.keys.root]
                 for _, m in sorted(self.next_members.items())
             ]
             self.emit("roster", epoch=self.epoch, at=self.at, members=members)
+            if before and before != after:
+                index = self.size + len(self.leaves) - 1
+                self.handovers.append(Handover(index, before, self.at + WEEK, self.take_number()))
         self.charter, self.members, self.peers = self.next_charter, self.next_members, self.next_peers
-        self.emit("block", at=self.at, epoch=self.epoch, envelopes=envelopes)
+        self.emit("block", at=self.at, epoch=self.epoch, envelopes=envelopes, protocol=number)
+
+    def _upgrade(self) -> None:
+        """In force from the next block on, once more than two thirds of the signers are ready (spec 8.5)."""
+        if self.upgrade is None:
+            return
+        signers = [name for name, _ in self.signers(self.next_members)]
+        if 3 * len([one for one in signers if one in self.upgrade[1]]) > 2 * len(signers):
+            self.protocol, self.upgrade = self.upgrade[0], None
+            void_unfounded(self)
 
     def problems(self) -> dict[str, int]:
         """Invariants that fail now, with how much (spec 6.6)."""

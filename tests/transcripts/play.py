@@ -12,6 +12,7 @@ from tocsin.kernel import acts, leaves
 from tocsin.kernel.charter import Charter
 from tocsin.kernel.digest import incident_id, message_id
 from tocsin.kernel.reasons import Reason
+from tocsin.kernel.upgrade import UnknownProtocol
 
 CARRIED = ("relayed.report.", "relayed.order.", "relayed.share.", "relayed.finding")
 """Kinds that are called after what they were where they come from; others are answers and have a number only."""
@@ -61,6 +62,7 @@ class Player:
         statements: dict[str, Callable[[str], Iterator[str]]] = {
             "network": self._network, "members": self._members, "in": self._in, "at": self._at, "block": self._block,
             "run": self._run, "link": self._link, "expect": self._expect, "found": self._found,
+            "halts": self._halts,
         }  # fmt: skip
         if word in statements:
             yield from statements[word](rest)
@@ -128,6 +130,15 @@ class Player:
 
     def _block(self, rest: str) -> Iterator[str]:
         yield from self._make(self.networks[rest] if rest else self.network)
+
+    def _halts(self, rest: str) -> Iterator[str]:
+        """A node with the rules of this release makes no further block."""
+        try:
+            self.network.apply(self.now, [])
+        except UnknownProtocol as error:
+            yield f"{self.network.name} halts: {error}"
+            return
+        raise ScenarioError(f"{self.network.name} goes on")
 
     def _make(self, network: Network) -> Iterator[str]:
         result = network.block(self.now)

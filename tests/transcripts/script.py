@@ -344,14 +344,22 @@ class Verbs:
     def do_leave(self) -> Said:
         return Said(acts.Leave())
 
-    def do_join(self) -> Said:
-        return Said(acts.Join(self.network.state.meta.height))
+    def do_join(self, height: str = "-0") -> Said:
+        """join [height=-3]: of the newest block, or so many before it"""
+        return Said(acts.Join(self.network.state.meta.height + int(height)))
 
-    def do_ready(self) -> Said:
-        return Said(acts.Ready(2))
+    def do_ready(self, protocol: str) -> Said:
+        return Said(acts.Ready(int(protocol)))
 
-    def do_seal(self) -> Said:
-        return Said(acts.Seal("checkpoint"))
+    def do_seal(self, *rest: str, lines: str | None = None) -> Said:
+        """seal [lines=1] [newest]: the last change of the roster that is not sealed, or the log as it stands now"""
+        network = self.network
+        waiting = [one for one in network.steps if str(one.index) in network.state.handovers]
+        step = (waiting or network.steps)[-1]
+        if "newest" in rest:
+            return Said(acts.Seal(network.checkpoint(self.now)))
+        said = network.checkpoint(self.now, step.before, step.size, None if lines is None else int(lines))
+        return Said(acts.Seal(said))
 
     def do_relay(self, other: str, *rest: str, only: str | None = None, skip: str = "0", lines: str | None = None,
                  size: str | None = None) -> Said:  # fmt: skip

@@ -116,6 +116,13 @@ class Shower:
                     f"  now peer {self.place(name)}: {row.state}, pinned at {row.entry.size} in epoch "
                     f"{row.entry.epoch}, next in #{row.next_in}, next out #{row.next_out}"
                 )
+        for name, row in sorted(changes.get("handover", {}).items()):
+            yield f"  now roster leaf {name}: " + ("waited for no longer" if row is None else f"unsealed, until {moment(row.until)}")
+        for row in changes.get("upgrade", {}).values():
+            if row is not None:
+                yield f"  now protocol {row.protocol}: ready are {self.all(network, row.ready) or 'none'}"
+        if "meta" in changes and result.before and changes["meta"][""].protocol != result.before["meta"][""].protocol:
+            yield f"  now protocol {changes['meta'][''].protocol} is in force from the next block on"
         yield from self._balances(result)
 
     def _live(self, network: Network, row: rows.Message) -> str:
@@ -123,7 +130,8 @@ class Shower:
         if row.concurred:
             parts.append(f"{self.all(network, row.concurred)} concurred")
         if row.state == "open":
-            parts.append(f"needs {row.need} of {row.size} until {moment(row.vote_ends)}")
+            until = " until sealed" if row.vote_ends is None else f" until {moment(row.vote_ends)}"
+            parts.append(f"needs {row.need} of {row.size}{until}")
             parts.append("moved by an outage" if row.vote_moved else "")
         else:
             parts.append(f"may be vetoed by {self.all(network, row.eligible)} until {moment(row.veto_ends)}")
@@ -293,6 +301,7 @@ class Shower:
                 return f"peer: {self.place(leaf.origin)} {leaf.state}{self.entry(network, leaf.entry)}{cause}"
             case leaves.EvidenceLeaf():
                 frozen = "; the peer is frozen" if leaf.frozen else ""
+                frozen += f"; suspended {self.all(network, leaf.suspended)}" if leaf.suspended else ""
                 return (
                     f"evidence: {self.all(self.networks[self.place(leaf.origin)], leaf.members)} of {self.place(leaf.origin)} "
                     f"signed two histories, with {len(leaf.signers)} keys; shown by {self.who(network, leaf.by)}{frozen}"
@@ -300,7 +309,8 @@ class Shower:
             case leaves.Erased():
                 return f"erased: {leaf.what} by {self.who(network, leaf.by)} for {self.id(leaf.id)}"
             case leaves.BlockLeaf():
-                return f"block {leaf.height}: epoch {leaf.epoch}, envelopes {leaf.envelopes}"
+                number = "" if leaf.protocol == 1 else f", protocol {leaf.protocol}"
+                return f"block {leaf.height}: epoch {leaf.epoch}, envelopes {leaf.envelopes}{number}"
 
     def _member(self, network: Network, one: leaves.RosterMember) -> str:
         status = "" if one.status == "active" else f" {one.status}"
@@ -310,7 +320,8 @@ class Shower:
                                                                                                   "finality"))
         ]  # fmt: skip
         changed = f" with keys {','.join(keys)}" if keys else ""
-        return f"{self.who(network, one.id)} {' '.join(one.roles)}{status}{until}{changed}"
+        joined = " not joined" if one.status == "active" and not one.joined else ""
+        return f"{self.who(network, one.id)} {' '.join(one.roles)}{status}{until}{joined}{changed}"
 
     def _opened(self, network: Network, leaf: leaves.Opened) -> str:
         status = "" if leaf.status == "actual" else f" {leaf.status}"

@@ -35,6 +35,8 @@ STRICT = PAPER.format(
     changes='kinds=[{"category":"icd11:1D2Z","kinds":["report.fever"]}] '
     'schemes=[{"use":"area","scheme":"iso3166-2","finest":6},{"use":"category","scheme":"icd11","finest":0}]'
 )
+ADMITTED = PAPER + "A admit G reporter voter as g\nblock\nB,C,D,E endorse g\nblock\n"
+UPGRADED = PAPER + "A upgrade 2 as u\nblock\nB,C,D,E endorse u\nblock\n"
 SECOND = "A submit report.fever new as k\nblock\nB,C,D endorse k\nblock\nS concur k\nblock\n"
 LINK = "quietly link N1 under N2, represented by R"
 ONE_SIDED = """
@@ -182,8 +184,6 @@ RELAY = "R relay N1"
 
 CASES = [
     # Any act
-    Case(R.NOT_IN_RELEASE, PAPER, "A present 0", instead="A join"),
-    Case(R.NOT_IN_RELEASE, PAPER, "A present 0", instead="A upgrade 2"),
     Case(R.UNKNOWN_MESSAGE, OPEN, "B endorse m", field(message=NOBODY)),
     Case(R.NOT_OPEN, OPEN, "B endorse m", before="A withdraw m\nblock"),
     # Submit
@@ -213,6 +213,7 @@ CASES = [
          before="A close I(m) as c\nblock\nB,C,D endorse c\nblock"),
     Case(R.INCIDENT_REQUIRED, RECORDED, STAGE, field(incident=None)),
     Case(R.INCIDENT_NOT_ALLOWED, PAPER, SUSPEND, field(incident="new")),
+    Case(R.INCIDENT_NOT_ALLOWED, two() + "in N1\n", "R share m to N2", field(incident=NOBODY)),
     Case(R.STATUS_MISMATCH, RECORDED, "B submit report.fever on I(m)", subject(status="exercise")),
     Case(R.DUPLICATE_IN_BLOCK, PAPER, "A leave", before="A leave"),
     Case(R.UNKNOWN_KIND, PAPER, "A submit report.fever", field(kind="gossip.fever", subject=None)),
@@ -298,6 +299,14 @@ CASES = [
     # Keys, members, evidence
     Case(R.NOT_EVIDENCE, two(), "T evidence N1", instead="T evidence N1 same"),
     Case(R.PROVES_NOTHING_NEW, two(), "T evidence N1", before="T evidence N1"),
+    Case(R.LAST_SIGNER, PAPER, "A leave", before="B,C,D,E,F,S,U leave\nblock"),
+    Case(R.ALREADY_JOINED, ADMITTED, "G join", before="G join"),
+    Case(R.NOT_AT_HEAD, ADMITTED, "G join", instead="G join height=+1"),
+    Case(R.UNSEALED, ADMITTED, "G join", before="A leave\nblock"),
+    Case(R.NOT_A_SEAL, PAPER + "A leave\nblock\n", "B seal", instead="B seal lines=5"),
+    Case(R.NO_SUCH_UPGRADE, UPGRADED, "A ready 2", instead="A ready 3"),
+    Case(R.ALREADY_READY, UPGRADED, "A ready 2", before="A ready 2"),
+    Case(R.NOT_APPLICABLE, PAPER, "A upgrade 2", instead="A upgrade 1"),
     Case(R.THROUGH_GOES_BACK, PAPER, "A present 0", before="A present 1"),
 ]
 

@@ -32,6 +32,7 @@ from tocsin.kernel.leaves import AnyLeaf, BlockLeaf
 from tocsin.kernel.relays import decode_leaf
 from tocsin.kernel.rows import Member
 from tocsin.kernel.state import State
+from tocsin.kernel.statements import signers_of, signs
 from tocsin.kernel.words import Relation, Role
 from tocsin.tlog import Checkpoint, checkpoint, merkle, note
 from tocsin.tlog.note import encode_base64
@@ -84,11 +85,12 @@ class Queued(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A roster leaf and the checkpoint of its block's end, under the epoch before it."""
+    """A roster leaf and the checkpoint of its block's end, under the epoch before it, whose members are `before`."""
 
     index: int
     size: int
     checkpoint: str
+    before: dict[str, Member]
 
 
 class Result(NamedTuple):
@@ -221,7 +223,7 @@ class Network:
         self._check(outcome)
         if self.state.meta.epoch != epoch:
             size = len(self.log)
-            self.steps.append(Step(size - 2, size, self.checkpoint(at, roster)))
+            self.steps.append(Step(size - 2, size, self.checkpoint(at, roster), roster))
         return Result(self, queue, outcome, before, [decode_leaf(leaf) for leaf in outcome.leaves])
 
     def _keep(self, outcome: Outcome) -> None:
@@ -261,13 +263,12 @@ class Network:
         self, at: int, members: dict[str, Member] | None = None, size: int | None = None, lines: int | None = None,
         root: bytes | None = None,
     ) -> str:  # fmt: skip
-        """A checkpoint with the log's line and those of the active members, of the first `lines` of them."""
+        """A checkpoint with the log's line and those of the members that sign, of the first `lines` of them."""
         size = len(self.log) if size is None else size
         roster = self.state.members if members is None else members
         head = Checkpoint(self.origin, size, self.root(size) if root is None else root)
-        active = sorted(name for name, member in roster.items() if member.status == "active")
         signatures = [sign_checkpoint(self.log_signer, head)]
-        for name in active[:lines]:
+        for name in [one.id for one in signers_of(roster)][:lines]:
             key = roster[name].keys.finality
             turns = range(self.keyring(name).turn["finality"] + 1)
             signer = next(one for one in (self.keyring(name).at("finality", turn) for turn in turns)
@@ -278,7 +279,7 @@ class Network:
     def entry(self, relation: Relation, represented_by: str | None, quota: PeerTerms) -> PeerEntry:
         """This network as another enters it: pinned at its present head."""
         pinned = [
-            PinnedMember(one.id, one.entity, one.keys.finality, one.keys.custody, one.status == "active")
+            PinnedMember(one.id, one.entity, one.keys.finality, one.keys.custody, signs(one))
             for _, one in sorted(self.state.members.items())
         ]
         meta, size = self.state.meta, len(self.log)

@@ -13,6 +13,9 @@ from tocsin.kernel.quorum import finality
 from tocsin.tlog import NoteError, VerifierKey, checkpoint, cosignature, merkle, note
 from tocsin.tlog.note import ED25519
 
+EXTRACTS = ("relayed.outcome", "relayed.receipts", "relayed.annotated", "relayed.finding")
+"""What a network makes of a peer's leaf, in its own words (spec 11.1)."""
+
 
 def check_origin(case: Case) -> None:
     """Recompute a relayed message's id from its source, and hold it against the leaf that the carrier brought."""
@@ -124,7 +127,7 @@ def _readable(one: RelayedLeaf) -> AnyLeaf | None:
 def _check_content(case: Case, leaf: AnyLeaf, relayed: Relayed) -> None:
     """Reports, orders, shares and signals arrive as they were sent; of other leaves the log keeps an extract."""
     record = case.record
-    if not isinstance(leaf, Recorded | Opened) or record.kind in ("relayed.outcome", "relayed.receipts"):
+    if not isinstance(leaf, Recorded | Opened) or record.kind in EXTRACTS:
         case.say("The record is an extract of the peer's leaf, as the members made it.")
         return
     if isinstance(leaf, Opened):

@@ -15,7 +15,7 @@ from tocsin.kernel.envelope import encode
 from tocsin.kernel.genesis import Genesis
 from tocsin.kernel.leaves import RosterLeaf, RosterMember
 from tocsin.kernel.quorum import finality
-from tocsin.kernel.statements import cosigner_name
+from tocsin.kernel.statements import cosigner_name, signs
 from tocsin.kernel.words import MAX_INT, MAX_MEMBERS, Digest, Key, Origin
 from tocsin.tlog import Cosigner, VerifierKey, is_small_order
 from tocsin.tlog import policy as tlog_policy
@@ -92,12 +92,12 @@ def policy_of_roster(genesis: Genesis, roster: RosterLeaf, checkpoint: Pin | Non
 def pinned(members: list[RosterMember]) -> list[PinnedMember]:
     """What a policy keeps of a roster."""
     return [
-        PinnedMember(one.id, one.entity, one.keys.finality, one.keys.custody, one.status == "active") for one in members
+        PinnedMember(one.id, one.entity, one.keys.finality, one.keys.custody, signs(one)) for one in members
     ]
 
 
 def cosigners(origin: str, roster: list[PinnedMember]) -> list[Cosigner]:
-    """The finality keys that count under a roster: those of its active members."""
+    """The finality keys that count under a roster: those of its active members that have joined (spec 10.3)."""
     return [Cosigner(cosigner_name(origin, one.id), bytes.fromhex(one.finality)) for one in roster if one.active]
 
 
@@ -125,4 +125,4 @@ def _check(policy: Policy) -> None:
     if any(is_small_order(bytes.fromhex(key)) for key in (*keys, policy.log_key)):
         raise PolicyError("The policy holds a weak key, for which anybody can sign; get the policy anew.")
     if not any(one.active for one in policy.roster):
-        raise PolicyError("The policy's roster has no active member, so nobody could make anything final.")
+        raise PolicyError("The policy's roster has no member that signs, so nobody could make anything final.")

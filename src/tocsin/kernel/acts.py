@@ -156,7 +156,8 @@ class RekeyMotion(Wire, frozen=True, tag="rekey", tag_field="terms"):
 
 
 class PinnedMember(Wire, frozen=True):
-    """What a network must know of a peer's member to check finality and whom it represents."""
+    """What a network must know of a peer's member to check finality and whom it represents. `active`: its finality key
+    counts, because it is active and has joined (spec 8.3)."""
 
     id: Slug
     entity: Coded
@@ -371,14 +372,20 @@ class Leave(Wire, frozen=True, tag="leave", tag_field="act"):
 
 
 class Join(Wire, frozen=True, tag="join", tag_field="act"):
+    """The author's node is at the head: `height` is of the newest block it has (spec 8.3)."""
+
     height: Count
 
 
 class Ready(Wire, frozen=True, tag="ready", tag_field="act"):
+    """The author's node knows the rules of this protocol number (spec 8.5)."""
+
     protocol: Count
 
 
 class Seal(Wire, frozen=True, tag="seal", tag_field="act"):
+    """A change of the signers became final: the checkpoint at its block's end, by those of before (spec 11.4)."""
+
     checkpoint: Text
 
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from tocsin.kernel.acts import Order, PeerEntry, PinnedMember, Revoke, Share, Subject, Terms
 from tocsin.kernel.envelope import encode
 from tocsin.kernel.leaves import RosterLeaf, Source
+from tocsin.kernel.statements import signs
 from tocsin.kernel.words import Count, Digest, Kind, Status
 from tocsin.tlog import Checkpoint, is_small_order
 
@@ -84,7 +85,7 @@ def advanced(entry: PeerEntry, head: Checkpoint, roster: RosterLeaf | None) -> P
     entry = replace(entry, size=head.size, root=head.root.hex())
     if roster is not None:
         pinned = [
-            PinnedMember(one.id, one.entity, one.keys.finality, one.keys.custody, one.status == "active")
+            PinnedMember(one.id, one.entity, one.keys.finality, one.keys.custody, signs(one))
             for one in roster.members
         ]
         entry = replace(entry, epoch=roster.epoch, roster=pinned)

@@ -8,7 +8,19 @@ state at the start of the block (spec 3.4).
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, assert_never
 
-from tocsin.kernel import annotations, ballots, evidence, incidents, messages, motions, orders, relays, standing
+from tocsin.kernel import (
+    annotations,
+    ballots,
+    evidence,
+    incidents,
+    messages,
+    motions,
+    orders,
+    relays,
+    seals,
+    standing,
+    upgrade,
+)
 from tocsin.kernel.acts import (
     Acknowledge,
     Act,
@@ -112,6 +124,8 @@ def _checks_of(state: State, author: str, act: Act) -> list[Check]:
         return relays.checks(state, act)
     if isinstance(act, Evidence):
         return evidence.checks(state, act)
+    if isinstance(act, Seal):
+        return seals.checks(state, act)
     if isinstance(act, Rotate):
         said = rotation_statement(state.meta.genesis, author, act.which, act.key)
         return [Check(bytes.fromhex(act.key), said, bytes.fromhex(act.proof))]
@@ -203,29 +217,30 @@ def apply_block(
 ) -> Outcome:
     """Apply one block to a state that stays as it is (spec 4).
 
-    `verdicts`: of the signatures in `checks`, same shape. `rows`: what `reads` asked for.
+    `verdicts`: of the signatures in `checks`, same shape. `rows`: what `reads` asked for. Raises UnknownProtocol
+    before a block whose rules this program does not have (spec 8.5).
     """
+    upgrade.require_known(state)
     draft = Draft(state, max(block.at, state.meta.at), rows)
     reached = _deadlines(draft)
     consumed: list[Envelope] = []
     receipts: list[list[int]] = []
     dropped: list[tuple[int, Reason]] = []
     in_block: dict[str, int] = {}
-    last: list[tuple[str, Rotate | Leave]] = []
     for position, envelope in enumerate(block.envelopes):
         reason = admit(draft, envelope, verdicts[position][0], in_block)
         if reason:
             dropped.append((position, reason))
             continue
         consumed.append(envelope)
-        receipts.append(_acts(draft, envelope, verdicts[position], last))
+        receipts.append(_acts(draft, envelope, verdicts[position]))
     if not reached and not consumed:
         return Outcome(state.meta.height + 1, draft.at, False, [], [], dropped, [], [], {})
     while draft.touched:
         touched, draft.touched = draft.touched, {}
         for name in sorted(touched, key=touched.__getitem__):
             messages.tally(draft, name)
-    _close(draft, last)
+    _close(draft)
     _seen(draft, in_block)
     return _outcome(draft, consumed, receipts, dropped)
 
@@ -248,7 +263,11 @@ def _reach(draft: Draft, deadline: Deadline) -> None:
         messages.tally(draft, name)
     elif deadline.what == "vote":
         message = draft.message(name)
-        if message is not None:
+        if message is not None and messages.has_passed(draft, message):
+            # It has waited for a seal (spec 11.4), and does so beyond its vote.
+            draft.edit_live(name).vote_ends = None
+            messages.tally(draft, name)
+        elif message is not None:
             messages.finish(draft, name, shortfall(message), at_vote_deadline=True)
     elif deadline.what == "veto":
         messages.finish(draft, name, "recorded")
@@ -262,6 +281,8 @@ def _reach(draft: Draft, deadline: Deadline) -> None:
     elif deadline.what == "quiet":
         incidents.close(draft, name, None, None)
         messages.void_stale(draft)
+    elif deadline.what == "handover":
+        seals.over(draft, int(name))
     elif deadline.what == "suspension":
         member: Member = draft.edit("member", name)
         member.status, member.until = "active", None
@@ -290,9 +311,7 @@ def _move(draft: Draft, deadline: Deadline) -> bool:
     return True
 
 
-def _acts(
-    draft: Draft, envelope: Envelope, verdicts: Sequence[bool], last: list[tuple[str, Rotate | Leave]]
-) -> list[int]:
+def _acts(draft: Draft, envelope: Envelope, verdicts: Sequence[bool]) -> list[int]:
     """Step 2: the acts of one envelope stand or fall singly, in order (spec 3.2)."""
     author = envelope.header.author
     codes: list[int] = []
@@ -302,7 +321,7 @@ def _acts(
             reason = ballots.judge(draft, author, act, envelope.act_digests[index])
         else:
             many = len(_checks_of(draft.state, author, act))
-            reason = _act(draft, envelope, index, act, list(verdicts[used : used + many]), last)
+            reason = _act(draft, envelope, index, act, list(verdicts[used : used + many]))
             used += many
         codes.append(int(reason))
     if 0 in codes:
@@ -310,9 +329,7 @@ def _acts(
     return codes
 
 
-def _act(
-    draft: Draft, envelope: Envelope, index: int, act: Act, verdicts: list[bool], last: list[tuple[str, Rotate | Leave]]
-) -> Reason:
+def _act(draft: Draft, envelope: Envelope, index: int, act: Act, verdicts: list[bool]) -> Reason:
     author, name, act_digest = envelope.header.author, envelope.digest, envelope.act_digests[index]
     match act:
         case Submit():
@@ -336,29 +353,29 @@ def _act(
         case Rotate():
             member = draft.member(author)
             by_root = member is not None and envelope.key == member.keys.root
-            reason = standing.rotate(draft, author, act, by_root, bool(verdicts) and verdicts[0])
-            if not reason:
-                last.append((author, act))
-            return reason
+            return standing.rotate(draft, author, act, by_root, bool(verdicts) and verdicts[0])
         case Leave():
-            if any(who == author and isinstance(one, Leave) for who, one in last):
-                return Reason.DUPLICATE_IN_BLOCK
-            last.append((author, act))
-            return Reason.ACCEPTED
+            return standing.leave(draft, author)
+        case Join():
+            return standing.join(draft, author, act)
+        case Ready():
+            return upgrade.ready(draft, author, act)
+        case Seal():
+            return seals.take(draft, act, verdicts)
         case Evidence():
             return evidence.take(draft, author, act, verdicts, act_digest, name)
         case Erase() | ErasedHere():
             return annotations.erase(draft, author, act, act_digest, name)
-        case Join() | Ready() | Seal():
-            return Reason.NOT_IN_RELEASE
         case _:
             assert_never(act)
 
 
-def _close(draft: Draft, last: list[tuple[str, Rotate | Leave]]) -> None:
-    """Step 4: leave and rotate, then the next version of peers, charter and roster (spec F1)."""
-    for author, act in last:
+def _close(draft: Draft) -> None:
+    """Step 4: leave, rotate and join, then the next version of peers, charter, roster and protocol (spec F1)."""
+    for author, act in draft.last:
         standing.apply(draft, author, act)
+    if upgrade.decide(draft):
+        messages.void_stale(draft)
     motions.settle_peers(draft)
     for origin in sorted(draft.peers_changed):
         draft.leaf(motions.peer_leaf(draft, origin, draft.peers_changed[origin]))
@@ -367,7 +384,8 @@ def _close(draft: Draft, last: list[tuple[str, Rotate | Leave]]) -> None:
         draft.leaf(CharterLeaf(charter.digest, charter, draft.charter_cause, draft.at))
     if draft.roster_changed:
         draft.meta.epoch += 1
-        draft.leaf(RosterLeaf(draft.meta.epoch, draft.at, motions.roster_lines(draft)))
+        index = draft.leaf(RosterLeaf(draft.meta.epoch, draft.at, motions.roster_lines(draft)))
+        seals.hand_over(draft, index)
 
 
 def _seen(draft: Draft, in_block: dict[str, int]) -> None:
@@ -407,7 +425,7 @@ def _outcome(
     draft.leaves.append(
         encode(
             BlockLeaf(
-                meta.height, draft.at, meta.epoch, meta.protocol, len(consumed), digest(b"envelopes", body),
+                meta.height, draft.at, meta.epoch, draft.state.meta.protocol, len(consumed), digest(b"envelopes", body),
                 writes_digest(writes), snapshot,
             )
         )
@@ -451,7 +469,7 @@ def found(genesis: Genesis) -> tuple[State, Outcome]:
     for founder in genesis.members:
         draft.put(
             "member", founder.id,
-            Member(founder.id, founder.entity, list(founder.roles), founder.keys, "active", None, 0),
+            Member(founder.id, founder.entity, list(founder.roles), founder.keys, "active", None, 0, True, None),
         )  # fmt: skip
         draft.put("account", founder.id, motions.new_account(founder.id, genesis.created, genesis.charter))
         for key in founder.keys.all():

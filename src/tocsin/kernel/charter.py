@@ -154,6 +154,8 @@ class Times(Data, frozen=True):
     order_s: Annotated[int, Meta(ge=1, le=10**9)]
     retry_s: Seconds
     receipt_s: Annotated[int, Meta(ge=1, le=10**9)]
+    evidence_s: Annotated[int, Meta(ge=0, le=90 * 86_400)]
+    """For how long who is proven to have signed two histories is suspended; 0: not at all (spec 8.6)."""
 
 
 class Quota(Data, frozen=True):

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from tocsin.kernel.acts import Join, Leave, Rotate
 from tocsin.kernel.charter import Charter, Rule
 from tocsin.kernel.envelope import encode
 from tocsin.kernel.leaves import Leaf
@@ -61,6 +62,8 @@ class Draft:
         self.next_peers: dict[str, Peer | None] = {}
         self.charter_cause: str | None = None
         self.roster_changed = False
+        self.last: list[tuple[str, Rotate | Leave | Join]] = []
+        """Acts of members about themselves, which take effect at the block's end (spec F1)."""
         self.due: list[Deadline] = []
         self.watching = False
 
@@ -246,6 +249,13 @@ class Draft:
 
     # Progress.
 
+    @property
+    def unsealed(self) -> bool:
+        """Whether a change of the signers is not sealed yet (spec 11.4)."""
+        changes = self.changes["handover"]
+        waiting = self.state.tables["handover"]
+        return any(name not in changes for name in waiting) or any(row is not None for row in changes.values())
+
     def number(self) -> int:
         """The next number of the opening order (spec F3)."""
         self.meta.counter += 1
@@ -309,4 +319,5 @@ _TABLE = {
     "quiet": "incident",
     "suspension": "member",
     "overdue": "sent",
+    "handover": "handover",
 }

@@ -1,7 +1,8 @@
-"""Contradicting statements about a log (spec 11, spec 14): what proves that somebody lied."""
+"""Contradicting statements about a log (spec 8.6, 11.4, 14.4): what proves that somebody lied."""
 
 from typing import NamedTuple
 
+from tocsin.kernel import messages, motions
 from tocsin.kernel.acts import Evidence
 from tocsin.kernel.digest import digest
 from tocsin.kernel.draft import Draft
@@ -101,10 +102,12 @@ def take(draft: Draft, author: str, act: Evidence, verdicts: list[bool], act_dig
     if not new and not frozen:
         return Reason.PROVES_NOTHING_NEW
     shown = new or signers
+    suspended: list[str] = []
     if peer is None:
         members = sorted(m.id for m in draft.state.members.values() if m.keys.finality in shown)
         for one in members:
             draft.account(one).stains += 1
+            suspended += motions.suspend_for_evidence(draft, one)
     else:
         members = sorted(one.id for one in peer.entry.roster if one.finality in shown)
     if frozen:
@@ -112,7 +115,9 @@ def take(draft: Draft, author: str, act: Evidence, verdicts: list[bool], act_dig
         draft.peers_changed[act.origin] = None
     for one in (*new, *(["frozen"] if frozen else [])):
         draft.archive[_key(act, found, one)] = draft.original_row(act_digest)
-    draft.leaf(EvidenceLeaf(act.origin, shown, members, frozen, author, draft.at, act_digest, envelope))
+    draft.leaf(EvidenceLeaf(act.origin, shown, members, suspended, frozen, author, draft.at, act_digest, envelope))
+    if suspended:
+        messages.void_stale(draft)
     return Reason.ACCEPTED
 
 

@@ -327,6 +327,7 @@ def _settings(charter: Charter) -> list[Setting]:
         "order": duration(times.order_s),
         "retry": duration(times.retry_s),
         "receipt": duration(times.receipt_s),
+        "evidence": f"suspended for {duration(times.evidence_s)}" if times.evidence_s else "on record",
         "peers": f"{peers.per_week} a week, {peers.min_endorsers} endorsers, at most {duration(peers.max_age_s)} old",
         "calibration": charter.calibration or "-",
     }

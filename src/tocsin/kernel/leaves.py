@@ -70,7 +70,7 @@ class CharterLeaf(Leaf, frozen=True, tag="charter"):
 
 
 class RosterMember(Part, frozen=True):
-    """`until`: end of a suspension in ms, else null."""
+    """`until`: end of a suspension in ms, else null; `joined`: its finality key counts while it is active (spec 8.3)."""
 
     id: str
     entity: str
@@ -78,6 +78,7 @@ class RosterMember(Part, frozen=True):
     keys: Keys
     status: MemberStatus
     until: int | None
+    joined: bool
 
 
 class RosterLeaf(Leaf, frozen=True, tag="roster"):
@@ -312,11 +313,12 @@ class PeerLeaf(Leaf, frozen=True, tag="peer"):
 
 class EvidenceLeaf(Leaf, frozen=True, tag="evidence"):
     """`signers`: finality keys newly caught signing both statements, or all that did if none is new; `members`: whose
-    they are; `frozen`: the peer was frozen for it."""
+    they are; `suspended`: those of our own suspended for it; `frozen`: the peer was frozen for it."""
 
     origin: str
     signers: list[str]
     members: list[str]
+    suspended: list[str]
     frozen: bool
     by: str
     at: int

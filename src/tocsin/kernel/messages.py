@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from tocsin.kernel import effects, incidents
+from tocsin.kernel import effects, incidents, seals
 from tocsin.kernel.acts import Review, Share, Subject, Submit, Terms
 from tocsin.kernel.charter_check import required
 from tocsin.kernel.draft import Draft
@@ -123,6 +123,11 @@ def votes(message: Message, verdict: Verdict) -> int:
     return [ballot.verdict for ballot in message.ballots.values()].count(verdict)
 
 
+def has_passed(draft: Draft, message: Message) -> bool:
+    """Whether an open message has the endorsements that it needs."""
+    return draft.rule(message).ballotless or votes(message, "endorse") >= message.need
+
+
 def tally(draft: Draft, name: str) -> None:
     """Decide a touched message if it can be decided (spec 4.3, spec 6.2, spec 6.4)."""
     message = draft.message(name)
@@ -134,6 +139,8 @@ def tally(draft: Draft, name: str) -> None:
             return
         endorsed, cast = votes(message, "endorse"), len(message.ballots)
         if rule.ballotless or endorsed >= message.need:
+            if seals.waits(draft, message.terms):
+                return
             reach(draft, name)
         else:
             if endorsed + len(message.electorate) - cast < message.need:

@@ -2,7 +2,7 @@
 
 from copy import copy
 
-from tocsin.kernel import incidents
+from tocsin.kernel import incidents, seals, upgrade
 from tocsin.kernel.acts import (
     AdmitMotion,
     CharterMotion,
@@ -29,8 +29,10 @@ from tocsin.kernel.digest import digest
 from tocsin.kernel.draft import Draft
 from tocsin.kernel.envelope import encode
 from tocsin.kernel.leaves import PeerLeaf, RosterMember
+from tocsin.kernel.quorum import tolerated
 from tocsin.kernel.reasons import Reason
 from tocsin.kernel.rows import Account, Incident, Member, Message, Peer, UsedKey
+from tocsin.kernel.statements import signers_of
 from tocsin.kernel.words import MAX_MEMBERS
 from tocsin.tlog import is_small_order
 
@@ -51,6 +53,7 @@ TERMS_OF = {
     "motion.upgrade": UpgradeMotion,
 }
 MAX_ROSTER_LEAF = 48 * 1024
+DAY_MS = 86_400_000
 
 
 def entry_digest(entry: PeerEntry) -> str:
@@ -86,7 +89,9 @@ def base_holds(draft: Draft, terms: Terms | None, incident: Incident | None) -> 
     if isinstance(terms, PeerMotion):
         peer = draft.next_peer(terms.origin)
         return terms.base == (None if peer is None else entry_digest(peer.entry))
-    if isinstance(terms, CharterMotion | UpgradeMotion):
+    if isinstance(terms, UpgradeMotion):
+        return terms.base == draft.meta.charter and terms.protocol > draft.meta.protocol
+    if isinstance(terms, CharterMotion):
         return terms.base == draft.meta.charter
     return True
 
@@ -114,8 +119,6 @@ def _entity_free(draft: Draft, terms: AdmitMotion) -> bool:
 
 def check(draft: Draft, author: str, terms: Terms | None, incident: Incident | None, proofs: list[bool]) -> Reason:
     """Whether a motion may be put (spec 8); `proofs`: verdicts on the proofs of possession."""
-    if isinstance(terms, UpgradeMotion):
-        return Reason.NOT_IN_RELEASE
     if isinstance(terms, StageMotion):
         if terms.to not in draft.charter.stages.names:
             return Reason.UNKNOWN_STAGE
@@ -141,6 +144,8 @@ def check(draft: Draft, author: str, terms: Terms | None, incident: Incident | N
         reason = _check_peer(draft, terms)
         if reason:
             return reason
+    if isinstance(terms, UpgradeMotion) and not upgrade.may_come(draft, terms.protocol):
+        return Reason.NOT_APPLICABLE
     if not base_holds(draft, terms, incident):
         return Reason.BASE_DOES_NOT_HOLD
     if isinstance(terms, CharterMotion):
@@ -235,6 +240,8 @@ def _peers(draft: Draft) -> list[Peer]:
 def keeps_invariants(draft: Draft, message: Message) -> bool:
     """Whether after this motion's effect no invariant fails that held, or fails by more (F6)."""
     terms = message.terms
+    if isinstance(terms, seals.UNSEATS) and not seals.somebody_signs_without(draft, terms.member):
+        return False
     if not isinstance(
         terms,
         AdmitMotion | SuspendMotion | ReinstateMotion | ExpelMotion | RolesMotion | PeerMotion | CharterMotion,
@@ -264,7 +271,7 @@ def keeps_invariants(draft: Draft, message: Message) -> bool:
 
 
 def _admitted(terms: AdmitMotion) -> Member:
-    return Member(terms.member, terms.entity, list(terms.roles), terms.keys, "active", None, 0)
+    return Member(terms.member, terms.entity, list(terms.roles), terms.keys, "active", None, 0, False, None)
 
 
 def _changed(draft: Draft, member: Member, terms: Terms | None) -> Member:
@@ -272,18 +279,43 @@ def _changed(draft: Draft, member: Member, terms: Terms | None) -> Member:
         return member
     row = copy(member)
     if isinstance(terms, SuspendMotion):
-        row.status, row.until = "suspended", draft.at + terms.duration_s * 1000
+        row.status, row.until, row.joined = "suspended", draft.at + terms.duration_s * 1000, False
     elif isinstance(terms, ReinstateMotion):
         row.status, row.until = "active", None
     elif isinstance(terms, ExpelMotion):
-        row.status, row.until = "expelled", None
+        row.status, row.until, row.joined = "expelled", None, False
     else:
         row.roles = list(terms.roles)
     return row
 
 
+def suspend_for_evidence(draft: Draft, name: str) -> list[str]:
+    """Suspend a member that is proven to have signed two histories, if the charter says so; who was suspended.
+
+    At most f members a day, and never so that an invariant breaks or nobody signs; else it is only on record (8.6).
+    """
+    duration = draft.charter.times.evidence_s * 1000
+    row = draft.next_member(name)
+    if not duration or row is None or row.status != "active" or not seals.somebody_signs_without(draft, name):
+        return []
+    caught = sum(1 for one in draft.next_members() if one.caught is not None and one.caught > draft.at - DAY_MS)
+    if caught >= tolerated(len(signers_of(draft.state.members))):
+        return []
+    out = copy(row)
+    out.status, out.until, out.joined, out.caught = "suspended", draft.at + duration, False, draft.at
+    others = [one for one in draft.next_members() if one.id != name]
+    charter, peers = draft.get("charter", draft.meta.charter), _peers(draft)
+    if worse(check_roster(charter, [*others, row], peers), check_roster(charter, [*others, out], peers)):
+        return []
+    out.number = draft.number()
+    draft.put("member", name, out)
+    draft.roster_changed = True
+    incidents.vacate_for(draft, name)
+    return [name]
+
+
 def _line(member: Member) -> RosterMember:
-    return RosterMember(member.id, member.entity, member.roles, member.keys, member.status, member.until)
+    return RosterMember(member.id, member.entity, member.roles, member.keys, member.status, member.until, member.joined)
 
 
 def roster_lines(draft: Draft) -> list[RosterMember]:
@@ -303,13 +335,16 @@ def apply(draft: Draft, message: Message) -> None:
         draft.put("charter", terms.charter.digest, terms.charter)
         draft.meta.charter = terms.charter.digest
         draft.charter_cause = message.id
+    elif isinstance(terms, UpgradeMotion):
+        upgrade.plan(draft, message, terms.protocol)
     elif isinstance(terms, AdmitMotion):
         draft.put("member", terms.member, _admitted(terms))
         draft.put("account", terms.member, new_account(terms.member, draft.at, draft.charter))
         _take_keys(draft, terms.member, terms.keys)
         draft.roster_changed = True
     elif isinstance(terms, RekeyMotion):
-        draft.edit("member", terms.member).keys = terms.keys
+        row = draft.edit("member", terms.member)
+        row.keys, row.joined = terms.keys, False
         _take_keys(draft, terms.member, terms.keys)
         draft.roster_changed = True
     elif isinstance(terms, SuspendMotion | ReinstateMotion | ExpelMotion | RolesMotion):

@@ -42,8 +42,7 @@ class Reason(IntEnum):
     SEEN_BEFORE = 207
     QUOTA = 208
     ROOT_KEY_ONLY_ROTATES = 209
-    # 3xx: any act
-    NOT_IN_RELEASE = 300
+    # 3xx: any act (300 was for acts that had no rules yet)
     UNKNOWN_MESSAGE = 301
     NOT_OPEN = 302
     # 31x: submit
@@ -146,6 +145,13 @@ class Reason(IntEnum):
     NOT_EVIDENCE = 450
     PROVES_NOTHING_NEW = 451
     THROUGH_GOES_BACK = 452
+    LAST_SIGNER = 453
+    ALREADY_JOINED = 454
+    NOT_AT_HEAD = 455
+    UNSEALED = 456
+    NOT_A_SEAL = 457
+    NO_SUCH_UPGRADE = 458
+    ALREADY_READY = 459
 
 
 class Entry(Struct, frozen=True):
@@ -182,7 +188,6 @@ REGISTRY: dict[Reason, Entry] = {
     Reason.SEEN_BEFORE: _entry("never", "This envelope was already taken; look up its receipt.", "该信封已被接收；请查询其回执。"),
     Reason.QUOTA: _entry("later", "The author sent too many envelopes at once; wait a few seconds.", "作者短时间内发送过多信封；请稍候几秒。"),
     Reason.ROOT_KEY_ONLY_ROTATES: _entry("never", "The root key signs only key rotations; use the act key for other acts.", "根密钥只用于更换密钥；其他行为请用行为密钥。"),
-    Reason.NOT_IN_RELEASE: _entry("never", "This act is part of the protocol but not of this release.", "该行为属于协议，但本版本尚未提供。"),
     Reason.UNKNOWN_MESSAGE: _entry("changed", "No message has that id here; check the id.", "此处没有该编号的消息；请检查编号。"),
     Reason.NOT_OPEN: _entry("never", "The message does not take this any more: it was decided, or its time has passed.", "该消息不再接受此操作：已有结果，或期限已过。"),
     Reason.NO_RULE: _entry("changed", "The charter has no rule for this kind in this stage; see `tocsin charter explain`.", "章程没有该类型在此阶段的规则；见 `tocsin charter explain`。"),
@@ -277,6 +282,13 @@ REGISTRY: dict[Reason, Entry] = {
     Reason.NOT_EVIDENCE: _entry("never", "The two statements do not contradict each other, or are not signed by known keys.", "两份声明并不矛盾，或未由已知密钥签署。"),
     Reason.PROVES_NOTHING_NEW: _entry("never", "The same contradiction is on record already.", "同一矛盾已有记录。"),
     Reason.THROUGH_GOES_BACK: _entry("never", "The data reached further before; name a later day.", "数据此前已到更晚的日期；请给出更晚的日期。"),
+    Reason.LAST_SIGNER: _entry("changed", "Without this member nobody could make anything final; let another join first.", "若该成员离开，将无人能使任何记录终局；请先让另一成员加入。"),
+    Reason.ALREADY_JOINED: _entry("never", "This member has joined already; its keys count.", "该成员已加入；其密钥已生效。"),
+    Reason.NOT_AT_HEAD: _entry("changed", "The node is not at the head: it names a block more than 100 behind, or none yet made; let it catch up and join again.", "该节点未跟上链首：所报区块落后超过 100 个，或尚未产生；请待其追上后再加入。"),
+    Reason.UNSEALED: _entry("later", "The last change of who signs is not proven final yet; seal it with the checkpoint at its block's end, then do this again.", "上一次签署者变更尚未证明为终局；请先以其区块末尾的检查点封存，再重试。"),
+    Reason.NOT_A_SEAL: _entry("changed", "The checkpoint does not end a block whose change of signers waits for its seal, or too few of the signers before it signed.", "该检查点并非待封存的签署者变更区块之末，或变更前的签署者签署不足。"),
+    Reason.NO_SUCH_UPGRADE: _entry("changed", "No upgrade to this protocol waits; it is voted in by `motion.upgrade` first.", "没有升级至该协议的待行决定；须先以 `motion.upgrade` 表决。"),
+    Reason.ALREADY_READY: _entry("never", "This member has said already that it is ready.", "该成员已声明准备就绪。"),
 }
 
 

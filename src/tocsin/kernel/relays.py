@@ -42,11 +42,11 @@ from tocsin.kernel.quorum import finality
 from tocsin.kernel.reasons import Reason
 from tocsin.kernel.rows import OLD_INCIDENT, OLD_MESSAGE, ORIGINAL, Message, Peer, original_key
 from tocsin.kernel.state import State
-from tocsin.kernel.statements import Statement, cosigners_of_peer, read_statement
+from tocsin.kernel.statements import Statement, cosigners_of_peer, read_statement, signed_by_log
 from tocsin.kernel.submit import DAY_MS, check_subject
 from tocsin.kernel.tokens import WEEK_MS
 from tocsin.kernel.words import MAX_HOPS, Status
-from tocsin.tlog import VerifierKey, cosignature, merkle, note
+from tocsin.tlog import cosignature, merkle, note
 
 PASSED_ON = ("relayed.annotated", "relayed.finding")
 """Statements that go on to wherever their record went (spec 5.6, spec 9.1)."""
@@ -62,12 +62,8 @@ def _statement(state: State, act: RelayAct) -> tuple[Statement, list[Check]] | N
     statement = read_statement(act.checkpoint, act.peer, cosigners_of_peer(peer))
     if statement is None:
         return None
-    log = VerifierKey(act.peer, 1, bytes.fromhex(peer.entry.log_key))
-    try:
-        own = note.signature_checks(statement.note, log)
-    except note.NoteError:
-        return None
-    return statement, [Check(one.key, one.message, one.signature) for one in own]
+    own = signed_by_log(statement, peer.entry.log_key)
+    return None if own is None else (statement, own)
 
 
 def checks(state: State, act: RelayAct) -> list[Check]:
@@ -146,7 +142,7 @@ def relay(draft: Draft, author: str, act: RelayAct, verdicts: list[bool], act_di
         return Reason.BAD_CHECKPOINT
     statement, own = found
     # A known key with a signature that fails spoils the whole note; so does a missing log line.
-    if not own or not all(verdicts):
+    if not all(verdicts):
         return Reason.BAD_CHECKPOINT
     cosigned = cosignature.count(statement.lines, verdicts[len(own) :])
     # By the roster of the block's start, whose keys `checks` named.

@@ -47,7 +47,8 @@ class Meta(Row):
 
 
 class Member(Row):
-    """A line of the roster. `until`: end of a suspension in ms; `number`: of that suspension."""
+    """A line of the roster. `until`: end of a suspension in ms; `number`: of that suspension; `joined`: its finality
+    key counts while it is active (spec 8.3); `caught`: when it was last suspended for evidence, in ms (spec 8.6)."""
 
     id: str
     entity: str
@@ -56,6 +57,8 @@ class Member(Row):
     status: MemberStatus
     until: int | None
     number: int
+    joined: bool
+    caught: int | None
 
 
 class Account(Row):
@@ -233,6 +236,31 @@ class Seen(Row):
     height: int
     until: int
     digests: list[str]
+
+
+class Signer(Struct, frozen=True, gc=False):
+    """Whose finality key counts, and which it is."""
+
+    id: str
+    key: str
+
+
+class Handover(Row):
+    """A change of the signers that is not sealed yet (spec 11.4). `index`: of its roster leaf; `signers`: those of
+    before, who sign for it; `until`: when waiting for them ends, in ms; `number`: in the opening order."""
+
+    index: int
+    signers: list[Signer]
+    until: int
+    number: int
+
+
+class Upgrade(Row):
+    """A protocol number that was voted in by the motion `cause` and waits for its `ready` (spec 8.5)."""
+
+    protocol: int
+    cause: str
+    ready: list[str]
 
 
 class UsedKey(Row):

@@ -18,6 +18,7 @@ from tocsin.kernel.envelope import encode
 TABLES: dict[str, Any] = {
     "account": schema.Account,
     "charter": Charter,
+    "handover": schema.Handover,
     "incident": schema.Incident,
     "key": schema.UsedKey,
     "member": schema.Member,
@@ -27,6 +28,7 @@ TABLES: dict[str, Any] = {
     "peer": schema.Peer,
     "seen": schema.Seen,
     "sent": schema.Sent,
+    "upgrade": schema.Upgrade,
 }
 """Live tables: name -> row type. A row's key is `table:id`."""
 
@@ -43,7 +45,7 @@ class Deadline(NamedTuple):
     id: str
 
 
-NOTICE, VOTE, VETO, DUE, EXPIRES, QUIET, TERM, SUSPENSION, OVERDUE = range(9)
+NOTICE, VOTE, VETO, DUE, EXPIRES, QUIET, TERM, SUSPENSION, OVERDUE, HANDOVER = range(10)
 """Ranks among the deadlines of one row (spec F3)."""
 
 
@@ -72,6 +74,8 @@ def deadlines(table: str, row: Any, charter: Charter) -> Iterator[Deadline]:
             yield Deadline(row.until, row.number, SUSPENSION, "suspension", row.id)
     elif table == "sent" and not row.overdue:
         yield Deadline(row.due, row.order, OVERDUE, "overdue", f"{row.peer}:{row.number}")
+    elif table == "handover":
+        yield Deadline(row.until, row.number, HANDOVER, "handover", str(row.index))
 
 
 class State:
@@ -167,6 +171,16 @@ class State:
         return {origin: row for origin, row in self.tables["peer"].items() if row.state != "removed"}
 
     @property
+    def handovers(self) -> dict[str, schema.Handover]:
+        """Changes of the signers that are not sealed yet (spec 11.4)."""
+        return self.tables["handover"]
+
+    @property
+    def upgrade(self) -> schema.Upgrade | None:
+        """The protocol number that was voted in and waits for its `ready` (spec 8.5)."""
+        return self.tables["upgrade"].get("")
+
+    @property
     def sent(self) -> dict[str, schema.Sent]:
         """What went out and waits for its outcome."""
         return self.tables["sent"]
@@ -204,10 +218,10 @@ class State:
         if not changes:
             return
         content = self.tables[table]
-        if table in ("member", "peer"):
+        if table in ("member", "peer", "handover"):
             self.keyed += 1
             self._roster = None
-        indexed = table in ("message", "order", "incident", "member", "sent", "seen")
+        indexed = table in ("message", "order", "incident", "member", "sent", "seen", "handover")
         for name, row in changes.items():
             if indexed and name in content:
                 self._unindex(table, name, content[name])
@@ -223,7 +237,7 @@ class State:
             self.seen.update(dict.fromkeys(row.digests, row.until))
             insort(self._expiry, (row.until, name))
             return
-        if table in ("message", "order", "incident", "member", "sent"):
+        if table in ("message", "order", "incident", "member", "sent", "handover"):
             for deadline in deadlines(table, row, self.charter):
                 insort(self.timeline, deadline)
         if table == "message" and is_based(row.kind):

@@ -14,6 +14,7 @@ from tocsin.kernel.block import Outcome
 from tocsin.kernel.digest import message_id
 from tocsin.kernel.genesis import Genesis
 from tocsin.kernel.quorum import finality
+from tocsin.kernel.statements import signers_of, signs
 from tocsin.kernel.words import Relation
 from tocsin.lab.archive import Archive
 from tocsin.lab.chain import BareChain, Hosted, no_key, no_keys
@@ -83,11 +84,11 @@ class LoggedChain(BareChain):
     def head(self) -> tuple[str, int, bytes]:
         """The checkpoint of the present size with a quorum of empty cosignatures; its size and root."""
         head = Checkpoint(self.origin, self._frontier.size, self._frontier.root())
-        active = sorted(name for name, member in self.state.members.items() if member.status == "active")
+        signers = signers_of(self.state.members)
         lines = [sign_checkpoint(_Blank(self.state.meta.log_key), head)]
         lines += [
-            cosign_checkpoint(_Blank(self.state.members[name].keys.finality), name, head, self.state.meta.at // 1000)
-            for name in active[: finality(len(active))]
+            cosign_checkpoint(_Blank(one.key), one.id, head, self.state.meta.at // 1000)
+            for one in signers[: finality(len(signers))]
         ]
         return note.format(checkpoint.format(head), lines).decode(), head.size, head.root
 
@@ -130,7 +131,7 @@ def _declare(
     """Pass `motion.peer` with the votes of all electors."""
     meta, (_, size, root) = peer.state.meta, peer.head()
     roster = [
-        PinnedMember(one.id, one.entity, one.keys.finality, one.keys.custody, one.status == "active")
+        PinnedMember(one.id, one.entity, one.keys.finality, one.keys.custody, signs(one))
         for _, one in sorted(peer.state.members.items())
     ]
     entry = PeerEntry(

@@ -2,6 +2,7 @@
 
 from tocsin.kernel.acts import Judge, PeerEntry, PeerMotion, PeerTerms, PinnedMember, Submit
 from tocsin.kernel.digest import message_id
+from tocsin.kernel.statements import signs
 from tocsin.kernel.words import Relation
 from tocsin.node.hosted import HostedNetwork
 
@@ -10,7 +11,7 @@ def entry_for(peer: HostedNetwork, relation: Relation, represented_by: str | Non
     """A peer's entry pinned at its present head."""
     state = peer.state
     roster = [
-        PinnedMember(member.id, member.entity, member.keys.finality, member.keys.custody, member.status == "active")
+        PinnedMember(member.id, member.entity, member.keys.finality, member.keys.custody, signs(member))
         for _, member in sorted(state.members.items())
     ]
     head = peer.head()

@@ -7,12 +7,13 @@ import msgspec
 
 from tocsin.client.signing import Signer, cosign_checkpoint, sign_acts, sign_checkpoint
 from tocsin.engine.embedded.ledger import Ledger
-from tocsin.kernel.acts import Act
+from tocsin.kernel.acts import Act, Seal
 from tocsin.kernel.block import Outcome
 from tocsin.kernel.envelope import Envelope, Refusal, decode
 from tocsin.kernel.quorum import finality
 from tocsin.kernel.rows import Member
 from tocsin.kernel.state import State
+from tocsin.kernel.statements import signers_of
 from tocsin.node.keys import KeyRole
 from tocsin.store.network import NetworkStore
 from tocsin.store.watermark import SignedHead, Watermark
@@ -102,7 +103,14 @@ class HostedNetwork:
             last = self._sign_head(before)
             self.store.put_checkpoint(last.size, last.note.encode(), keep=True)
             self.steps.append((first + len(outcome.leaves) - 2, last))
+            if self.state.handovers:
+                self._seal(last, at)
         return outcome
+
+    def _seal(self, last: Head, at: int) -> None:
+        """Have the next block say that the signers of before handed over (spec 11.4)."""
+        author = next(name for name, member in sorted(self.state.members.items()) if member.status == "active")
+        self.submit(author, [Seal(last.note)], at)
 
     def waiting_for(self, destination: str, since: int) -> list[Outgoing]:
         """What goes to a destination from number `since` on, in order.
@@ -147,11 +155,11 @@ class HostedNetwork:
         meta = self.state.meta
         head = Checkpoint(meta.origin, meta.size, self.store.root(meta.size))
         self._watermark.admit([SignedHead(head.origin, head.size, head.root)])
-        active = sorted(name for name, member in members.items() if member.status == "active")
+        signers = signers_of(members)
         lines = [sign_checkpoint(self._signer("", "log"), head)]
         lines += [
-            cosign_checkpoint(self._signer(name, "finality"), name, head, meta.at // 1000)
-            for name in active[: finality(len(active))]
+            cosign_checkpoint(self._signer(one.id, "finality"), one.id, head, meta.at // 1000)
+            for one in signers[: finality(len(signers))]
         ]
         return Head(note.format(checkpoint.format(head), lines).decode(), head.size, head.root)
 
