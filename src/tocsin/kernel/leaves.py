@@ -70,7 +70,7 @@ class CharterLeaf(Leaf, frozen=True, tag="charter"):
 
 
 class RosterMember(Part, frozen=True):
-    """`until`: end of a suspension in ms, else null; `joined`: its finality key counts while it is active (spec 8.3)."""
+    """`until`: end of a suspension in ms, else null; `joined`: its key counts for finality while it is active (8.3)."""
 
     id: str
     entity: str
