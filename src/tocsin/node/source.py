@@ -6,14 +6,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from tocsin.kernel.acts import Act, Concur, VetoAct, Withdraw
+from tocsin.kernel.acts import Act, Concur, Finding, NoteTerms, OutcomeTerms, ReceiptsTerms, Review, VetoAct, Withdraw
 from tocsin.kernel.envelope import Envelope, Refusal, decode
 from tocsin.kernel.genesis import Genesis, decode_genesis
 from tocsin.kernel.leaves import AnyLeaf, CharterLeaf, Final, PeerLeaf, RosterLeaf
 from tocsin.store.network import NetworkStore
 
 _decode = msgspec.json.Decoder(AnyLeaf).decode
-_LANDMARKS = (b'{"leaf":"roster"', b'{"leaf":"charter"', b'{"leaf":"peer"')
 
 
 class _Taken(NamedTuple):
@@ -24,7 +23,8 @@ class _Taken(NamedTuple):
 
 
 class LogSource:
-    """The source of the dossier of one message; it scans the journal from the message's opening on."""
+    """The source of the dossier of one message; it reads the journal from the message's opening to the last leaf about
+    it, by when every act behind those leaves was taken."""
 
     def __init__(self, store: NetworkStore, message: str) -> None:
         self._store = store
@@ -61,18 +61,9 @@ class LogSource:
         return self._store.consistency(size1, size2)
 
     def of_message(self, message: str) -> Sequence[int]:
-        """Leaves about a message: those of its life, not those that only name it as a cause or a target above."""
+        """Leaves about a message: those of its life, and what a peer said of it; not those that name it as a cause."""
         found = self._shown if message == self._message else self._store.find(message)
-        wanted = ("relayed", "opened", "annotated", "finding", "settled", "order_receipts", "erased")
-        kept = []
-        for index in found:
-            leaf = _decode(self._store.leaf(index))
-            kind = type(leaf).__struct_config__.tag
-            if (isinstance(leaf, Final) and leaf.id == message) or (
-                kind in wanted and message in (getattr(leaf, name, None) for name in ("id", "target", "order"))
-            ):
-                kept.append(index)
-        return kept
+        return [index for index in found if _is_about(_decode(self._store.leaf(index)), message)]
 
     def block_of(self, index: int) -> int:
         """The `block` leaf that ends the block of a leaf."""
@@ -117,8 +108,7 @@ class LogSource:
 
     @cached_property
     def _landmarks(self) -> list[tuple[int, AnyLeaf]]:
-        leaves = enumerate(self._store.iter_leaves(0, self._store.head.size))
-        return [(index, _decode(leaf)) for index, leaf in leaves if leaf.startswith(_LANDMARKS)]
+        return [(index, _decode(self._store.leaf(index))) for index in self._store.landmarks()]
 
     def _landmark(self, wanted: Callable[[AnyLeaf], bool], what: str) -> int:
         for index, leaf in self._landmarks:
@@ -135,13 +125,27 @@ class LogSource:
         if not self._shown:
             return
         first = self._store.block_of_leaf(self._shown[0]).height
+        last = self._store.block_of_leaf(self._shown[-1]).height
         needle = self._message.encode()
-        for block in self._store.blocks(first):
+        for block in self._store.blocks(first, last):
             for data, codes in zip(block.envelopes, block.receipts, strict=True):
                 if block.height == first or needle in data:
                     read = decode(data)
                     if not isinstance(read, Refusal):
                         yield _Taken(read, codes)
+
+
+_OF_ITS_LIFE = ("relayed", "opened", "annotated", "finding", "settled", "order_receipts", "erased")
+
+
+def _is_about(leaf: AnyLeaf, message: str) -> bool:
+    if isinstance(leaf, Final):
+        terms = leaf.terms
+        told = isinstance(terms, OutcomeTerms | NoteTerms | ReceiptsTerms) and terms.message == message
+        found = leaf.kind == "relayed.finding" and isinstance(terms, Finding | Review) and terms.target == message
+        return leaf.id == message or (leaf.source is not None and (told or found))
+    named = (getattr(leaf, name, None) for name in ("id", "target", "order"))
+    return type(leaf).__struct_config__.tag in _OF_ITS_LIFE and message in named
 
 
 def _closes(act: Act, message: str) -> bool:

@@ -71,8 +71,15 @@ LANDMARK = "0" * 64
 """An id that no digest will ever have, under which landmarks are found."""
 
 
+class About(Struct, frozen=True):
+    """What the terms of a leaf are about: a finding's target, or our message that a peer speaks of."""
+
+    message: str | None = None
+    target: str | None = None
+
+
 class Names(Struct, frozen=True):
-    """The ids that a leaf of any kind bears on its outside."""
+    """The ids that a leaf of any kind bears on its outside, and what its terms are about."""
 
     leaf: str
     id: str | None = None
@@ -81,10 +88,13 @@ class Names(Struct, frozen=True):
     target: str | None = None
     finding: str | None = None
     message: str | None = None
+    terms: About | None = None
 
     def all(self) -> list[str]:
         """Distinct ids, the leaf's own first; a landmark's name where it is one."""
         named = dict.fromkeys((self.id, self.incident, self.order, self.target, self.finding, self.message))
+        if self.terms is not None:
+            named |= dict.fromkeys((self.terms.message, self.terms.target))
         found = [one for one in named if one is not None and len(one) == 64]
         return [LANDMARK, *found] if self.leaf in LANDMARKS else found
 

@@ -146,7 +146,7 @@ class Records:
         return consistency_proof(size1, size2, self.hashes(size2))
 
     def find(self, id: str) -> list[int]:
-        """Indexes of the leaves that name a message, incident, order or finding, in order."""
+        """Indexes of the leaves that name a message, incident, order or finding, or are about one, in order."""
         wanted = short_id(id)
         rows = self._reader.all(
             "WITH RECURSIVE b(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM b WHERE n < ?1) "
