@@ -1,6 +1,6 @@
 """One network as this node hosts it: members' signatures, blocks, and final checkpoints."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -54,7 +54,7 @@ class HostedNetwork:
         self._head: Head | None = None
         self.outgoing: dict[str, list[Outgoing]] = {}
         """What waits to be relayed, by destination."""
-        self.steps: list[tuple[int, Head]] = []
+        self.steps: list[tuple[int, Head]] = list(self._kept_steps()) if self.state.meta.epoch > 1 else []
         """(index of a roster leaf, the last checkpoint under the epoch before it)."""
 
     @property
@@ -106,6 +106,12 @@ class HostedNetwork:
             if self.state.handovers:
                 self._seal(last, at)
         return outcome
+
+    def _kept_steps(self) -> Iterator[tuple[int, Head]]:
+        for index in self.store.landmarks():
+            kept = self.store.checkpoint(index + 2)
+            if kept is not None and self.store.leaf(index).startswith(b'{"leaf":"roster"'):
+                yield index, Head(kept.note.decode(), kept.size, checkpoint.parse(note.parse(kept.note).text).root)
 
     def _seal(self, last: Head, at: int) -> None:
         """Have the next block say that the signers of before handed over (spec 11.4)."""
