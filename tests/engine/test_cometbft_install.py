@@ -1,0 +1,71 @@
+"""CometBFT as it is installed: built by the command, known again, and nothing else taken for it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.engine.comet import installed
+from tocsin.engine.cometbft import install
+from tocsin.engine.cometbft.install import EngineMissing
+
+
+def test_the_command_installs_and_finds_it_again() -> None:
+    program = installed()
+    run = subprocess.run(
+        [sys.executable, "-m", "tocsin.cli.main", "engine", "install", "--json"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    told = json.loads(run.stdout)
+    assert told == {
+        "program": str(program), "module": install.MODULE, "version": "v0.40.0", "checksum": install.CHECKSUM,
+    }  # fmt: skip
+    assert install.find() == program
+
+
+def test_the_checksum_is_that_of_go_sum() -> None:
+    lines = (Path(install.__file__).parent / "build" / "go.sum").read_text().splitlines()
+    assert f"{install.MODULE} {install.VERSION} {install.CHECKSUM}" in lines
+
+
+def test_a_missing_program_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(EngineMissing, match=r"is not at .*Run `tocsin engine install`"):
+        install.find(tmp_path)
+
+
+def test_another_version_or_source_is_not_taken_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = installed().read_bytes()
+    other = tmp_path / "cometbft"
+    version, checksum = f"{install.MODULE}\tv0.40.0\th1:".encode(), install.CHECKSUM.encode()
+    for changed in (
+        data.replace(version, version.replace(b"v0.40.0", b"v0.40.1")),
+        data.replace(checksum, checksum[:-2] + b"A="),
+        data[:1000],
+        b"",
+    ):
+        other.write_bytes(changed)
+        assert not install.is_ours(other)
+    with pytest.raises(EngineMissing, match="not CometBFT"):
+        install.find(tmp_path)
+    monkeypatch.setenv(install.ELSEWHERE, str(other))
+    with pytest.raises(EngineMissing, match="not CometBFT"):
+        install.find()
+    other.write_bytes(data)
+    assert install.find() == other
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EngineMissing, match="--dir"):
+        install.install(tmp_path / "file" / "below")
+
+
+def test_the_cache_is_where_the_desktop_wants_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert install.folder() == tmp_path / "tocsin" / "cometbft-v0.40.0"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert os.fspath(install.folder()) == f"{tmp_path}/.cache/tocsin/cometbft-v0.40.0"
