@@ -160,6 +160,7 @@ LIES: list[tuple[str, type | tuple[type, ...], Change, str]] = [
     ("silent", BlockLeaf, lambda leaf: {"height": 0}, "is not later than the one before"),
     ("silent", BlockLeaf, lambda leaf: {"at": 0}, "is not later than the one before"),
     ("silent", BlockLeaf, lambda leaf: {"epoch": 0}, "is not later than the one before"),
+    ("silent", BlockLeaf, lambda leaf: {"protocol": 2}, "made under protocol 2, whose rules this program does not have"),
     ("relayed", Relayed, lambda leaf: {"code": 432}, "The leaf of the relay and the record made of it do not agree."),
     ("relayed", Relayed, lambda leaf: {"genesis": "00" * 32}, "not that of what the peer sent"),
     ("relayed", (*BOTH, Relayed), lambda leaf: {"source": replace(leaf.source, number=2)}, "peer that sent it"),

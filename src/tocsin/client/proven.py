@@ -9,6 +9,7 @@ from tocsin.client.signing import verify_signature
 from tocsin.kernel.acts import PinnedMember
 from tocsin.kernel.leaves import AnyLeaf, BlockLeaf, GenesisLeaf, RosterLeaf
 from tocsin.kernel.quorum import finality, tolerated
+from tocsin.kernel.upgrade import PROTOCOLS
 from tocsin.tlog import Checkpoint, CheckpointError, NoteError, VerifierKey, checkpoint, cosignature, merkle, note
 
 
@@ -98,7 +99,7 @@ def rosters(leaves: dict[int, AnyLeaf]) -> dict[int, int]:
 
 
 def _in_order(leaves: dict[int, AnyLeaf]) -> None:
-    """Height, time and epoch of blocks never go back (spec 4, spec 10)."""
+    """Height, time and epoch of blocks never go back (spec 4, spec 10), and their rules are known here (spec 8.5)."""
     before = (-1, 0, 0)
     for index in sorted(leaves):
         leaf = leaves[index]
@@ -107,6 +108,11 @@ def _in_order(leaves: dict[int, AnyLeaf]) -> None:
             require(
                 now[0] > before[0] and now[1] >= before[1] and now[2] >= before[2],
                 f"The block leaf {index} is not later than the one before.",
+            )
+            require(
+                leaf.protocol in PROTOCOLS,
+                f"Block {leaf.height} was made under protocol {leaf.protocol}, whose rules this program does not have; "
+                "verify with a later release.",
             )
             before = now
 

@@ -9,6 +9,7 @@ from tocsin.kernel.envelope import Envelope, Refusal, decode
 from tocsin.kernel.genesis import Genesis
 from tocsin.kernel.reasons import Reason
 from tocsin.kernel.rows import ARCHIVE
+from tocsin.kernel.upgrade import UnknownProtocol
 from tocsin.store.codec import pack_key, unpack_key
 from tocsin.store.errors import StoreCorrupt
 from tocsin.store.fsck.findings import Finding, VerifyAll
@@ -56,9 +57,13 @@ class Replay:
                 envelopes.append(read)
         if len(envelopes) != len(stored.envelopes):
             return
-        outcome = (
-            self._founding if self.state.meta.height == 0 and stored.height == 0 else self._apply(stored, envelopes)
-        )
+        try:
+            outcome = (
+                self._founding if self.state.meta.height == 0 and stored.height == 0 else self._apply(stored, envelopes)
+            )
+        except UnknownProtocol as error:
+            yield str(error)
+            return
         yield from _differences(stored, outcome)
         if stored.height:
             self.state.advance(outcome)
