@@ -6,6 +6,7 @@ Written where a mutant of the kernel survived all other quick tests.
 from typing import NamedTuple
 
 import pytest
+from msgspec.structs import replace
 
 from tests.transcripts.play import Player
 from tocsin.kernel import acts
@@ -43,6 +44,133 @@ SCENES = {
         block
         expect I(m) lead none
         expect I(m) lead_until none
+    """),
+    "a lead that is suspended leads no more": Scene("F13", LED + """
+        B suspend A 1d as x
+        block
+        C,D,E endorse x
+        block
+        expect A status suspended
+        expect I(m) lead none
+    """),
+    "a window runs to its end where all who may veto are suspended and none concurred": Scene("F7", ENDORSED + """
+        A suspend S 1d as x
+        block
+        B,C endorse x
+        block
+        expect S status suspended
+        E endorse m
+        block
+        expect m endorsed
+        run to 3h
+        expect m recorded
+    """),
+    "a mover outside the electorate has no ballot": Scene("6.3", RECORDED + """
+        S stage I(m) watch -> response as s
+        block
+        expect s ballots {}
+        A endorse s
+        B endorse s
+        block
+        expect s open
+        C endorse s
+        block
+        expect s recorded
+    """, 'motion.stage@*.electorate=["voter"]'),
+    "a rule may open no incident": Scene("6.1", RECORDED + """
+        expect m incident none
+        expect I(m) missing
+        U find m upheld field
+        block
+        expect A credits 3
+    """, "report.*@*.opens_incident=false"),
+    "an incident may be keyed without the category": Scene("8.1", RECORDED + """
+        B submit report.fever cat=1E70 as n
+        B submit report.fever cat=1E70 area=TW-KHH as k
+        block
+        A,C,D endorse n; endorse k
+        block
+        S concur n; concur k
+        block
+        expect n incident I(m)
+        expect k incident I(k)
+    """, "incident_key.category=false incident_key.areas=true"),
+    "a ballot in the block in which the notice ends is in time": Scene("F15", OPEN + """
+        B,C,D endorse m
+        block
+        expect m open
+        at 2h
+        E endorse m
+        block
+        expect m endorsed
+        S concur m
+        block
+        U find m upheld field
+        block
+        expect E credits 1
+    """, "report.*@*.notice_s=3600"),
+    "a supervisor that is suspended is not waited for": Scene("F7", ENDORSED.replace("S:", "S,T:") + """
+        S concur m
+        A suspend T 1d as x
+        block
+        B,C,D endorse x
+        block
+        expect T status suspended
+        expect m endorsed
+        E endorse m
+        block
+        expect m recorded
+    """),
+    "who acts is awake, and silence is measured to the moment": Scene("F16", OPEN + """
+        B endorse m
+        block
+        run to 1d1h
+        expect m lapsed
+        A suspend B 1d as x
+        E suspend B 2d as y
+        block
+        expect x electorate A,S
+        expect y electorate A,E,S
+    """, 'dormant={"silent_s":90000,"missed":1}'),
+    "a token that comes back to a full bucket is lost": Scene("F20", OPEN + """
+        run to 8d
+        B,C,D endorse m
+        block
+        S concur m
+        block
+        expect m recorded
+        expect A tokens 4
+    """, "report.*@*.window_s=864000"),
+    "who found does not judge the review": Scene("6.5", RECORDED.replace("A,B,C,D,E:", "A,B,C,D,E,F,G:") + """
+        F find m refuted field as f
+        block
+        B review m upheld field of=f as r
+        block
+        expect m finding_by F
+        expect r electorate E,G
+    """, 'finding@*.issuers=["voter"] report.*@*.threshold.num=0 report.*@*.threshold.strict=false '
+         "report.*@*.threshold.at_least=3"),
+    "a lead is no issuer of what leads do not issue": Scene("6", RECORDED + """
+        S lead I(m) as l
+        block
+        A,B,C endorse l
+        block
+        expect I(m) lead S
+        S submit report.fever on I(m) refused NOT_AN_ISSUER
+        B review NOBODY upheld field of=NOBODY refused NOT_AN_ISSUER
+        block
+    """),
+    "a motion to vacate outlives its mover": Scene("F13", LED + """
+        B lead I(m) vacate as v
+        C suspend B 1d as x
+        block
+        A,D,E endorse x
+        block
+        expect B status suspended
+        C,D,E endorse v
+        block
+        expect v recorded
+        expect I(m) lead none
     """),
     "without codes in the charter any code will do for a veto": Scene("6.5", OPEN + """
         S veto m code-of-ours
@@ -173,3 +301,172 @@ def test_a_peer_named_like_a_member_is_not_that_member() -> None:
         block
         expect {name} open
     """)
+
+
+def test_what_a_removed_peer_sent_can_still_be_found_on() -> None:
+    """Nobody stands for its author any more, so nobody takes that credit (spec F18)."""
+    go(Player(), """
+        network N1 charter=figure-4
+        members A,B: reporter voter; R: supervisor relay
+        network N2 charter=paper
+        members R: voter relay; T,V,W: voter; S: supervisor; U: auditor
+        found
+        quietly link N1 under N2, represented by R, min_endorsers=1
+        in N1
+        at 1h
+        A submit report.fever as m
+        block
+        B endorse m
+        block
+        R concur m
+        block
+        in N2
+        R relay N1
+        block
+        T,V endorse m@N2
+        block
+        S concur m@N2
+        block
+        expect m@N2 recorded
+        T peer remove N1 as p
+        block
+        R,V,W endorse p
+        block
+        U find m@N2 upheld field
+        block
+        expect R credits 0
+        expect T credits 1
+    """)
+
+
+LEVELS = """
+network N1 charter=figure-4 times.retry_s=86400
+members A,B: reporter voter; R: supervisor relay
+network N2 charter=paper
+members R: voter relay; T,V,W: voter; S: supervisor; U: auditor
+found
+"""
+UNDER = "quietly link N1 under N2, represented by R, min_endorsers=1\n"
+RECORD = "{author} submit report.fever{more} as {name}\nblock\n{other} endorse {name}\nblock\nR concur {name}\nblock\n"
+FIRST = "in N1\nat 1h\n" + RECORD.format(author="A", other="B", name="m", more="")
+AGAIN = RECORD.format(author="B", other="A", name="n", more=" on I(m)")
+AND_AGAIN = RECORD.format(author="B", other="A", name="k", more=" on I(m)")
+LEVEL_SCENES = {
+    "an incident older than its parent goes up with its next report": Scene("11", FIRST + UNDER + """
+        in N1
+        expect m went nobody
+    """ + AGAIN + """
+        expect n went N2#1
+    """),
+    "what was recorded above does not go up again": Scene("11", UNDER + FIRST + """
+        in N2
+        R relay N1
+        block
+        T,V endorse m@N2
+        block
+        S concur m@N2
+        block
+        expect m@N2 recorded
+        in N1
+        A relay N2
+        block
+        expect m outcome recorded
+        at 3d
+    """ + AGAIN + """
+        expect n went nobody
+    """),
+    "what was not recorded above goes up again when `retry` has passed": Scene("11", UNDER + FIRST + """
+        in N2
+        R relay N1
+        block
+        S veto m@N2
+        block
+        in N1
+        A relay N2
+        block
+        expect m outcome vetoed
+        at 1d59m59s999ms
+    """ + AGAIN + """
+        expect n went nobody
+        at 1d1h
+    """ + AND_AGAIN + """
+        expect k went N2#2
+    """),
+    "only what is recorded is shared": Scene("11", UNDER + """
+        in N2
+        at 1h
+        R share NOBODY to N1 refused UNKNOWN_MESSAGE
+        T suspend V 1d as x
+        block
+        T withdraw x
+        block
+        R share x to N1 refused NOT_FINAL
+        block
+    """),
+    "a revocation does not follow its order to a peer that was removed": Scene("11", UNDER + FIRST + """
+        in N2
+        R relay N1
+        block
+        T,V endorse m@N2
+        block
+        S concur m@N2
+        block
+        T lead I(m@N2) as l
+        T stage I(m@N2) watch -> response as s
+        block
+        R,V,W endorse l; endorse s
+        block
+        T order order.isolate on I(m@N2) to R due=1d expires=2d as o
+        block
+        expect o went N1#2
+        V peer remove N1 as p
+        block
+        R,T,W endorse p
+        block
+        T revoke o on I(m@N2) as r
+        block
+        expect r recorded
+        expect r went nobody
+    """),
+}
+
+
+@pytest.mark.parametrize("name", LEVEL_SCENES)
+def test_scene_of_two_levels(name: str) -> None:
+    player = go(Player(), LEVELS + LEVEL_SCENES[name].text)
+    assert not any(player.waiting.values()), "acts wait for a block that is never made"
+
+
+def test_a_peer_whose_reports_could_never_pass_is_not_taken() -> None:
+    """With its representative left out, nobody but T could judge what it sends, and two are needed (spec F23)."""
+    go(Player(), """
+        network N1 charter=figure-4
+        members A: voter
+        network N2 charter=paper
+        members R: voter relay; T: voter; S: supervisor
+        found
+        in N2
+        at 1h
+        R peer add N1 relation=child by=R as p
+        block
+        T,S endorse p
+        block
+        expect p void
+    """)
+
+
+def test_one_used_key_among_new_ones_is_a_used_key() -> None:
+    """All keys of a network are distinct, for ever (spec 1.3). Roles are written sorted (spec 5)."""
+    player = go(Player(), PAPER.replace("{changes}", ""))
+    network = player.network
+    player.verbs.author = "a"
+    submit = player.verbs.parse("a", "admit G reporter voter").act
+    assert isinstance(submit, acts.Submit)
+    assert isinstance(submit.terms, acts.AdmitMotion)
+    other = network.keyring("b").keys()
+    for role in ("root", "act", "finality"):
+        keys = replace(submit.terms.keys, **{role: getattr(other, role)})
+        wrong = network.sign("a", [replace(submit, terms=replace(submit.terms, keys=keys))], player.now)
+        assert network.apply(player.now, [wrong]).receipts == [[Reason.KEY_USED]]
+    unsorted = network.sign("a", [replace(submit, terms=replace(submit.terms, roles=["voter", "reporter"]))], player.now)
+    assert network.apply(player.now, [unsorted]).receipts == [[Reason.NOT_SORTED]]

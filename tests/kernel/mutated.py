@@ -1,0 +1,101 @@
+"""The kernel with one rule changed, under the quick tests: `python -m tests.kernel.mutated NAME`.
+
+The names are those in `mutants.toml`, and `unchanged`. Exits as pytest does: 1 if a test noticed, 0 if none did.
+"""
+
+import sys
+import tomllib
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import NamedTuple
+
+from tests.paths import ROOT
+
+KERNEL = ROOT / "src" / "tocsin" / "kernel"
+UNCHANGED = "unchanged"
+QUICK = (
+    "tests/transcripts/test_transcripts.py",
+    "tests/kernel/test_rules.py",
+    "tests/transcripts/test_refusals.py",
+    "tests/kernel/test_charter_check.py",
+    "tests/spec/test_vectors.py",
+    "tests/kernel/test_laws.py",
+)
+"""Tests of the rules, those first that notice most in the least time."""
+
+
+class Mutant(NamedTuple):
+    """One rule changed by a word or two. `clause`: the law it breaks."""
+
+    name: str
+    clause: str
+    file: str
+    old: str
+    new: str
+
+    @property
+    def source(self) -> str:
+        """The changed module. Raises ValueError if the text to change is not there, or there twice."""
+        text = (KERNEL / self.file).read_text(encoding="utf-8")
+        if text.count(self.old) != 1:
+            raise ValueError(
+                f"Mutant `{self.name}`: its old text stands {text.count(self.old)} times in kernel/{self.file} and not "
+                "once. The code has changed: write the mutant anew in tests/kernel/mutants.toml."
+            )
+        return text.replace(self.old, self.new)
+
+
+def mutants() -> list[Mutant]:
+    """All of them, as written."""
+    data = tomllib.loads(Path(__file__).with_name("mutants.toml").read_text(encoding="utf-8"))
+    return [Mutant(**one) for one in data["mutant"]]
+
+
+class _Loader(SourceFileLoader):
+    """Loads another source than that of the file."""
+
+    def __init__(self, module: str, path: str, source: str) -> None:
+        super().__init__(module, path)
+        self.source = source
+
+    def get_code(self, fullname: str) -> CodeType:
+        code: CodeType = compile(self.source, self.path, "exec", dont_inherit=True)
+        return code
+
+
+class _Finder(MetaPathFinder):
+    def __init__(self, mutant: Mutant) -> None:
+        self.module = f"tocsin.kernel.{mutant.file.removesuffix('.py')}"
+        self.path = str(KERNEL / mutant.file)
+        self.loader = _Loader(self.module, self.path, mutant.source)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return spec_from_file_location(fullname, self.path, loader=self.loader) if fullname == self.module else None
+
+
+def main(name: str) -> int:
+    """Run the quick tests until one fails."""
+    if name != UNCHANGED:
+        sys.meta_path.insert(0, _Finder(next(one for one in mutants() if one.name == name)))
+    # Only now: pytest and the tests import the kernel.
+    import pytest
+
+    assert "tocsin.kernel" not in sys.modules
+    for path in QUICK:
+        # One by one: to collect them all takes longer than most mutants live. A process of its own is no mutant.
+        code = pytest.main(
+            ["-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-k", "not another_process", path]
+        )
+        if code:
+            return int(code)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
