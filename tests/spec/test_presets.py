@@ -161,6 +161,19 @@ def test_figures_outside_the_rows() -> None:
         assert edges == both_ways | {("watch", "response")}
 
 
+def test_categories_of_pilot_are_those_of_the_table() -> None:
+    start = TEXT.index("| category | title | may be reported as |")
+    rows = [line.strip("|").split("|") for line in TEXT[start:].split("\n\n")[0].splitlines()[2:]]
+    table = {cells[0].strip(): [f"report.{one}.*" for one in cells[2].strip().split(", ")] for cells in rows}
+    assert table == {use.category: list(use.kinds) for use in charters.load("pilot").kinds}
+    assert all(cells[1].strip() for cells in rows)
+
+
+def test_who_signs_two_histories_is_suspended_by_pilot_only() -> None:
+    times = {name: charters.load(name).times.evidence_s for name in BASES}
+    assert times == {"paper": 0, "pilot": 7 * 86_400, "broadcast-only": 0, "figure-4": 0}
+
+
 def test_endorsers_by_size() -> None:
     line = TEXT.index("| n | 1-3 |")
     sizes, _, counts = TEXT[line:].splitlines()[:3]

@@ -245,7 +245,7 @@ class Signer(Struct, frozen=True, gc=False):
     key: str
 
 
-class Handover(Row):
+class PendingHandover(Row):
     """A change of the signers that is not sealed yet (spec 11.4). `index`: of its roster leaf; `signers`: those of
     before, who sign for it; `until`: when waiting for them ends, in ms; `number`: in the opening order."""
 

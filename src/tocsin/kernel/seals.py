@@ -5,7 +5,7 @@ from tocsin.kernel.draft import Draft
 from tocsin.kernel.genesis import Check
 from tocsin.kernel.quorum import finality
 from tocsin.kernel.reasons import Reason
-from tocsin.kernel.rows import Handover, Member
+from tocsin.kernel.rows import Member, PendingHandover
 from tocsin.kernel.state import State
 from tocsin.kernel.statements import Statement, cosigners_of, read_statement, signed_by_log, signers_of, signs
 from tocsin.tlog import CheckpointError, NoteError, checkpoint, cosignature, note
@@ -17,7 +17,7 @@ UNSEATS = (ExpelMotion, RekeyMotion, SuspendMotion)
 """Motions after which their subject no longer signs (spec 8.3)."""
 
 
-def _found(state: State, act: Seal) -> tuple[Handover, Statement, list[Check]] | None:
+def _found(state: State, act: Seal) -> tuple[PendingHandover, Statement, list[Check]] | None:
     try:
         size = checkpoint.parse(note.parse(act.checkpoint.encode()).text).size
     except (NoteError, CheckpointError, ValueError):
@@ -83,4 +83,4 @@ def hand_over(draft: Draft, index: int) -> None:
     before = signers_of(draft.state.members)
     members: dict[str, Member] = {one.id: one for one in draft.next_members()}
     if before and before != signers_of(members):
-        draft.put("handover", str(index), Handover(index, before, draft.at + WAIT_MS, draft.number()))
+        draft.put("handover", str(index), PendingHandover(index, before, draft.at + WAIT_MS, draft.number()))

@@ -18,7 +18,7 @@ from tocsin.kernel.envelope import encode
 TABLES: dict[str, Any] = {
     "account": schema.Account,
     "charter": Charter,
-    "handover": schema.Handover,
+    "handover": schema.PendingHandover,
     "incident": schema.Incident,
     "key": schema.UsedKey,
     "member": schema.Member,
@@ -171,7 +171,7 @@ class State:
         return {origin: row for origin, row in self.tables["peer"].items() if row.state != "removed"}
 
     @property
-    def handovers(self) -> dict[str, schema.Handover]:
+    def handovers(self) -> dict[str, schema.PendingHandover]:
         """Changes of the signers that are not sealed yet (spec 11.4)."""
         return self.tables["handover"]
 
