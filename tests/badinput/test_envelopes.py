@@ -12,8 +12,8 @@ from msgspec import Raw
 
 from tests.store.world import CREATED, World, signer
 from tocsin.engine.embedded.engine import EmbeddedEngine
-from tocsin.engine.embedded.signatures import Verifier
 from tocsin.engine.port import Receipt
+from tocsin.engine.signatures import Verifier
 from tocsin.kernel.acts import Present, RelayAct, RelayedLeaf
 from tocsin.kernel.digest import acts_digest, digest, message_id
 from tocsin.kernel.envelope import MAX_ENVELOPE, MAX_RELAY_ENVELOPE, Envelope, Refusal, decode, encode, unsigned

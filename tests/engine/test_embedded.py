@@ -11,13 +11,13 @@ from tests.engine.conformance import PATIENCE_S, Bench, EngineConformance, recei
 from tests.store.drive import verify_all
 from tests.store.faults import FaultVFS, Plan
 from tests.store.world import CREATED, World
+from tocsin.engine.ed25519 import holds
 from tocsin.engine.embedded import engine as module
-from tocsin.engine.embedded.ed25519 import holds
 from tocsin.engine.embedded.engine import EmbeddedEngine
-from tocsin.engine.embedded.ledger import Ledger
 from tocsin.engine.embedded.processes import ProcessVerifier, VerifierStopped
-from tocsin.engine.embedded.signatures import Verifier
+from tocsin.engine.ledger import Ledger
 from tocsin.engine.port import Engine, EngineBusy, EngineHalted, Ticket
+from tocsin.engine.signatures import Verifier
 from tocsin.kernel.acts import Present
 from tocsin.kernel.block import checks
 from tocsin.kernel.genesis import Check

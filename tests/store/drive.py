@@ -1,8 +1,8 @@
 """Drive a network of the test world for a while."""
 
 from tests.store.world import CREATED, World
-from tocsin.engine.embedded.ed25519 import holds
-from tocsin.engine.embedded.ledger import Ledger
+from tocsin.engine.ed25519 import holds
+from tocsin.engine.ledger import Ledger
 from tocsin.kernel.genesis import Check
 from tocsin.kernel.reasons import Reason
 

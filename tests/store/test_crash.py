@@ -16,7 +16,7 @@ from tests.paths import ROOT
 from tests.store.drive import verify_all
 from tests.store.faults import DEATH, FaultVFS, Plan, count_system_calls
 from tests.store.world import World
-from tocsin.engine.embedded.ledger import Ledger
+from tocsin.engine.ledger import Ledger
 from tocsin.kernel.envelope import Refusal, decode
 from tocsin.store import database
 from tocsin.store.fsck import fsck
@@ -148,7 +148,7 @@ import os, sys
 sys.path.insert(0, sys.argv[1])
 from tests.store.world import CREATED, World
 from tocsin.engine.embedded.engine import EmbeddedEngine
-from tocsin.engine.embedded.signatures import Verifier
+from tocsin.engine.signatures import Verifier
 from tocsin.store.store import Store
 
 world = World("health.example/load")

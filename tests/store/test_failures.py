@@ -11,7 +11,7 @@ import pytest
 from tests.store.drive import run_case, run_cases, verify_all
 from tests.store.faults import FaultVFS, Plan
 from tests.store.world import CREATED, World
-from tocsin.engine.embedded.ledger import Ledger, LedgerStale
+from tocsin.engine.ledger import Ledger, LedgerStale
 from tocsin.store import database, errors
 from tocsin.store.errors import (
     StoreBusy,

@@ -9,7 +9,7 @@ import pytest
 from tests.store.drive import run_case, run_cases, verify_all
 from tests.store.world import BUREAU, CREATED, World, signer
 from tocsin.client.signing import cosign_checkpoint, sign_checkpoint
-from tocsin.engine.embedded.ledger import Ledger
+from tocsin.engine.ledger import Ledger
 from tocsin.store.fsck import Finding, fsck
 from tocsin.store.store import Store
 from tocsin.store.watermark import SignedHead

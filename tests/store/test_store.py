@@ -7,7 +7,7 @@ import pytest
 
 from tests.store.drive import run_case, run_cases
 from tests.store.world import CREATED, World
-from tocsin.engine.embedded.ledger import Ledger
+from tocsin.engine.ledger import Ledger
 from tocsin.kernel.block import Outcome
 from tocsin.kernel.digest import message_id
 from tocsin.kernel.rows import OLD_INCIDENT, OLD_MESSAGE, ORIGINAL

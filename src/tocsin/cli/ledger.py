@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tocsin.cli.output import Failure, add_json, print_json, progress
-from tocsin.engine.embedded.signatures import Verifier
+from tocsin.engine.signatures import Verifier
 from tocsin.node.export import export_log
 from tocsin.store.errors import StoreError
 from tocsin.store.fsck import fsck

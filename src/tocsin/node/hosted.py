@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from tocsin.client.signing import Signer, cosign_checkpoint, sign_acts, sign_checkpoint
-from tocsin.engine.embedded.ledger import Ledger
+from tocsin.engine.ledger import Ledger
 from tocsin.kernel.acts import Act, Seal
 from tocsin.kernel.block import Outcome
 from tocsin.kernel.envelope import Envelope, Refusal, decode

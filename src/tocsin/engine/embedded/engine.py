@@ -10,10 +10,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
-from tocsin.engine.embedded.ed25519 import holds
-from tocsin.engine.embedded.ledger import Ledger, Records
-from tocsin.engine.embedded.signatures import Checker, Verifying
+from tocsin.engine.ed25519 import holds
+from tocsin.engine.ledger import Ledger, Records
 from tocsin.engine.port import Clock, EngineBusy, EngineHalted, FinalBlock, Receipt, Ticket
+from tocsin.engine.signatures import Checker, Verifying
 from tocsin.kernel.block import Outcome, checks
 from tocsin.kernel.envelope import Envelope, Refusal, decode
 

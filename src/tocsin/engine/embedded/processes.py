@@ -16,8 +16,8 @@ from contextlib import suppress
 from itertools import accumulate, chain, pairwise
 from typing import BinaryIO
 
-from tocsin.engine.embedded.ed25519 import holds
-from tocsin.engine.embedded.signatures import INLINE, Part, Verifying
+from tocsin.engine.ed25519 import holds
+from tocsin.engine.signatures import INLINE, Part, Verifying
 from tocsin.kernel.genesis import Check
 
 _PIPE_BYTES = 1 << 20

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tocsin.engine.embedded.engine import CHUNK
-from tocsin.engine.embedded.ledger import Ledger
 from tocsin.engine.embedded.processes import ProcessVerifier
-from tocsin.engine.embedded.signatures import Checker, Verifying
+from tocsin.engine.ledger import Ledger
+from tocsin.engine.signatures import Checker, Verifying
 from tocsin.kernel.acts import PeerTerms
 from tocsin.kernel.block import checks
 from tocsin.kernel.digest import message_id

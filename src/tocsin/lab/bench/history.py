@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from tocsin.engine.embedded.ledger import Ledger
+from tocsin.engine.ledger import Ledger
 from tocsin.kernel.block import Outcome
 from tocsin.kernel.envelope import Envelope, Refusal, decode, encode
 from tocsin.kernel.words import MAX_ACTS

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tocsin.engine.embedded.engine import EmbeddedEngine
-from tocsin.engine.embedded.signatures import Verifier
 from tocsin.engine.port import Ticket
+from tocsin.engine.signatures import Verifier
 from tocsin.kernel.envelope import Refusal
 from tocsin.lab.bench.machine import cores, now_ms
 from tocsin.lab.bench.world import World, stream

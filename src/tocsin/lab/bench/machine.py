@@ -10,7 +10,7 @@ from typing import TypedDict
 
 import apsw
 
-from tocsin.engine.embedded.signatures import holds
+from tocsin.engine.signatures import holds
 from tocsin.kernel.genesis import Check
 
 _CHECKS = 256

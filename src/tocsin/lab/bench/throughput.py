@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from tocsin.engine.embedded.engine import CHUNK, CHUNK_BYTES, EmbeddedEngine
 from tocsin.engine.embedded.processes import ProcessVerifier
-from tocsin.engine.embedded.signatures import Verifier
 from tocsin.engine.port import Receipt, Ticket
+from tocsin.engine.signatures import Verifier
 from tocsin.kernel.envelope import Refusal, decode
 from tocsin.kernel.genesis import Check
 from tocsin.lab.bench.machine import cores, now_ms, verification_s

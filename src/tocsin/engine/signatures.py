@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Protocol
 
-from tocsin.engine.embedded.ed25519 import holds
+from tocsin.engine.ed25519 import holds
 from tocsin.kernel.genesis import Check
 
 __all__ = ["INLINE", "Checker", "Part", "Verifier", "Verifying", "holds"]

@@ -7,8 +7,8 @@ blocks share a commit.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from tocsin.engine.embedded.ed25519 import holds
-from tocsin.engine.embedded.signatures import Checker
+from tocsin.engine.ed25519 import holds
+from tocsin.engine.signatures import Checker
 from tocsin.kernel.block import Block, Outcome, apply_block, checks, reads
 from tocsin.kernel.envelope import Envelope
 from tocsin.kernel.genesis import Check
