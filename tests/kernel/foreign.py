@@ -1,7 +1,11 @@
 """Another network as ours sees it: a log with true Merkle proofs, and what it sends us, right and wrong."""
 
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
 
 from tests.oracle.book import DAY, Message
 from tests.oracle.oracle import Oracle
@@ -12,7 +16,7 @@ from tocsin.kernel.words import Relation
 from tocsin.tlog import checkpoint, cosignature, merkle, note
 from tocsin.tlog.checkpoint import Checkpoint
 from tocsin.tlog.cosignature import Cosigner
-from tocsin.tlog.note import ED25519, Signature, VerifierKey
+from tocsin.tlog.note import ED25519, VerifierKey
 
 if TYPE_CHECKING:
     from tests.kernel.networks import Chance
@@ -23,6 +27,16 @@ FINALITY = 3
 
 def _hex(*words: object) -> str:
     return sha256("/".join(map(str, words)).encode()).hexdigest()
+
+
+def signed_head(origin: str, log_key: str, size: int, root: str, signers: Sequence[tuple[str, str]], at: int) -> str:
+    """A checkpoint with the log's line and those of the signers, (id, key); whether they verify is said elsewhere."""
+    text = checkpoint.format(Checkpoint(origin, size, bytes.fromhex(root)))
+    signatures = [note.sign_line(VerifierKey(origin, ED25519, bytes.fromhex(log_key)), b"\x02" * 64)]
+    for name, key in signers:
+        cosigner = Cosigner(f"{origin}/{name}", bytes.fromhex(key))
+        signatures.append(cosignature.sign_line(cosigner, at // 1000, b"\x03" * 64))
+    return note.format(text, signatures).decode()
 
 
 class Foreign:
@@ -59,15 +73,11 @@ class Foreign:
         )
 
     def checkpoint(self, size: int, at: int, lines: int = FINALITY, root: bytes | None = None) -> str:
-        text = checkpoint.format(Checkpoint(self.origin, size, root or self.root(size)))
-        log_line = note.sign_line(VerifierKey(self.origin, ED25519, bytes.fromhex(self.log_key)), b"\x02" * 64)
-        signatures: list[Signature] = [log_line]
-        for one in self.members[:lines]:
-            cosigner = Cosigner(f"{self.origin}/{one.id}", bytes.fromhex(one.finality))
-            signatures.append(cosignature.sign_line(cosigner, at // 1000, b"\x03" * 64))
-        return note.format(text, signatures).decode()
+        signers = [(one.id, one.finality) for one in self.members[:lines]]
+        return signed_head(self.origin, self.log_key, size, (root or self.root(size)).hex(), signers, at)
 
-    def _append(self, leaf: Any) -> None:
+    def send(self, leaf: Any) -> None:
+        """Log a leaf that is addressed to us."""
         self.outbox.append(len(self.log))
         self.log.append(encode(leaf))
         self.log.append(encode(["end of block", len(self.log)]))
@@ -80,37 +90,38 @@ class Foreign:
         for _ in range(chance.below(3)):
             leaf = self._leaf(chance, book, at)
             if leaf is not None:
-                self._append(leaf)
+                self.send(leaf)
         first = book.next_in.get(self.origin, 1)
         numbers = list(range(first, min(len(self.outbox), first + chance.below(4)) + 1))
-        pinned = book.pins[self.origin]
-        size, lines = len(self.log), FINALITY
-        wrong = chance.below(100)
+        pinned = book.pins[self.origin].size
+        lines, wrong = FINALITY, chance.below(100)
         if wrong >= 97 and len(numbers) > 1:
             numbers = numbers[1:]
         if wrong in (95, 96):
-            lines, self.spoiled = FINALITY - 1, True
-        places = [self.outbox[n - 1] for n in numbers]
+            lines = FINALITY - 1
+        act = self.shown(numbers, pinned, at, lines)
+        if wrong in (93, 94) and act.leaves:
+            bad = act.leaves[0]
+            leaf = wire.RelayedLeaf(bad.index, bad.leaf, [*bad.proof[:-1], _b64([b"\x07" * 32])[0]])
+            self.spoiled = True
+            return replace(act, leaves=[leaf, *act.leaves[1:]])
+        return act
+
+    def shown(self, numbers: Sequence[int], pinned: int, at: int, lines: int = FINALITY) -> wire.RelayAct:
+        """What was sent to us under these numbers, on the newest checkpoint."""
+        size = len(self.log)
         leaves = [
-            wire.RelayedLeaf(
-                index, self.log[index].decode(), _b64(merkle.inclusion_proof(index, size, self._hash))
-            )
-            for index in places
+            wire.RelayedLeaf(index, self.log[index].decode(), _b64(merkle.inclusion_proof(index, size, self._hash)))
+            for index in (self.outbox[number - 1] for number in numbers)
         ]
-        if wrong in (93, 94) and leaves and size > 1:
-            bad = leaves[0]
-            leaves[0] = wire.RelayedLeaf(bad.index, bad.leaf, [*bad.proof[:-1], _b64([b"\x07" * 32])[0]])
-            self.spoiled = True
-        if not leaves and size == pinned:
-            self.spoiled = True
         proof = merkle.consistency_proof(pinned, size, self._hash)
         return wire.RelayAct(self.origin, self.checkpoint(size, at, lines), _b64(proof), None, leaves)
 
-    def contradiction(self, at: int) -> wire.Evidence:
-        """Two final checkpoints of one size with different roots."""
+    def contradiction(self, at: int, lines: int = FINALITY) -> wire.Evidence:
+        """Two checkpoints of one size with different roots."""
         size = len(self.log)
-        first = self.checkpoint(size, at)
-        second = self.checkpoint(size, at, root=bytes.fromhex(_hex("other root", size)))
+        first = self.checkpoint(size, at, lines)
+        second = self.checkpoint(size, at, lines, bytes.fromhex(_hex("other root", size)))
         return wire.Evidence(self.origin, first, second, None, [])
 
     def _to(self) -> log.To:
@@ -174,10 +185,7 @@ class Foreign:
         if self.outbox and chance.percent(8):
             again: bytes = self.log[chance.of(self.outbox)]
             if again.startswith(b'{"leaf":"recorded","id"') and b'"report.' in again:
-                import msgspec
-
-                old = msgspec.json.decode(again, type=log.Recorded)
-                return msgspec.structs.replace(old, to=self._to())
+                return replace(msgspec.json.decode(again, type=log.Recorded), to=self._to())
         source = self._source(chance, kind)
         if source is not None:
             kind = "relayed." + kind

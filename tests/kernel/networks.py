@@ -119,6 +119,8 @@ def vary(chance: Chance, charter: Charter) -> Charter:
         charter = replace(charter, incident_key=IncidentKey(True, chance.percent(50), chance.percent(50)))
     if chance.percent(20):
         charter = replace(charter, stains=replace(charter.stains, refuted=True, grace_s=chance.of((0, 86_400))))
+    if chance.percent(25):
+        charter = replace(charter, times=replace(charter.times, evidence_s=chance.of((0, 3600, 30 * 86_400))))
     if chance.percent(15):
         schemes = [Scheme("area", "iso3166-2", 6), Scheme("category", "icd11", 4)]
         charter = replace(charter, schemes=schemes)

@@ -5,16 +5,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tests.kernel.foreign import Foreign
+from tests.kernel.foreign import FINALITY, Foreign, signed_head
 from tests.kernel.networks import AREAS, CATEGORIES, ROLES, Chance, hexes, keys_of, vary
 from tests.oracle.book import DAY, Incident, Member, Message
-from tests.oracle.law import entry_digest, features_digest, keys_digest
+from tests.oracle.law import entry_digest, features_digest, finality, keys_digest
 from tests.oracle.oracle import Oracle
 from tocsin.kernel import acts as wire
-from tocsin.tlog import checkpoint, cosignature, note
-from tocsin.tlog.checkpoint import Checkpoint
-from tocsin.tlog.cosignature import Cosigner
-from tocsin.tlog.note import ED25519, VerifierKey
 
 Written = tuple[str | None, wire.Act] | None
 """Who does what; None where nobody can."""
@@ -362,14 +358,9 @@ class Writers:
             return (self._anyone(), wire.Seal("x")) if chance.percent(3) else None
         one = chance.of(book.handovers)
         size = one.index + 2 + int(chance.percent(5))
-        text = checkpoint.format(Checkpoint(book.origin, size, bytes.fromhex(hexes("root", size))))
-        n = len(one.signers)
-        lines = (n + (n - 1) // 3) // 2 + 1 - int(chance.percent(8))
-        signatures = [note.sign_line(VerifierKey(book.origin, ED25519, bytes.fromhex(book.log_key)), b"\x02" * 64)]
-        for name, key in one.signers[:lines]:
-            cosigner = Cosigner(f"{book.origin}/{name}", bytes.fromhex(key))
-            signatures.append(cosignature.sign_line(cosigner, self.at // 1000, b"\x03" * 64))
-        return self._with("voter", "supervisor"), wire.Seal(note.format(text, signatures).decode())
+        signers = one.signers[: finality(len(one.signers)) - int(chance.percent(8))]
+        text = signed_head(book.origin, book.log_key, size, hexes("root", size), signers, self.at)
+        return self._with("voter", "supervisor"), wire.Seal(text)
 
     # Other networks.
 
@@ -423,10 +414,21 @@ class Writers:
         return self._with("relay"), act
 
     def _evidence(self) -> Written:
+        chance = self.chance
         known = [o for o in sorted(self.peers) if o in self.book.peers]
-        if not known:
-            return None
-        return self._anyone(), self.peers[self.chance.of(known)].contradiction(self.at)
+        if not known or chance.percent(25):
+            return self._anyone(), self._against_ourselves()
+        lines = FINALITY if chance.percent(70) else chance.below(FINALITY + 1)
+        return self._anyone(), self.peers[chance.of(known)].contradiction(self.at, lines)
+
+    def _against_ourselves(self) -> wire.Evidence:
+        """Two heads of our own log that one to all of our signers have signed."""
+        book, size = self.book, 5 + self.chance.below(3)
+        signers = book.signers(book.members)[: 1 + self.chance.below(3)]
+        first, second = (
+            signed_head(book.origin, book.log_key, size, hexes("root", size, one), signers, self.at) for one in (1, 2)
+        )
+        return wire.Evidence(book.origin, first, second, None, [])
 
     @staticmethod
     def _free(message: Message) -> list[str]:

@@ -1,10 +1,11 @@
 """Step 2: every act, with all the reasons why it may be refused; an empty list is acceptance."""
 
+from dataclasses import replace
 from typing import Any
 
 from tests.oracle import law
-from tests.oracle.book import Book, Message, Remark, Vote
-from tests.oracle.life import end, onward, send
+from tests.oracle.book import DAY, Book, Message, Remark, Vote
+from tests.oracle.life import end, onward, send, vacate, void_unfounded
 from tests.oracle.relays import relay
 from tests.oracle.submit import Context, submit, tomorrow
 from tocsin.kernel import acts as wire
@@ -293,23 +294,60 @@ def _seal(book: Book, act: wire.Seal, where: Context) -> list[R]:
 
 
 def _evidence(book: Book, act: wire.Evidence, where: Context) -> list[R]:
-    """Only that a peer which contradicted itself freezes; the notes' reading is `where.proofs`."""
-    peer = book.next_peers.get(act.origin)
-    if peer is None:
+    """Two heads of one log that contradict each other, and who signed both (spec 8.6, 11.4)."""
+    own = act.origin == book.origin
+    if not own and act.origin not in book.peers:
         return [R.UNKNOWN_PEER, R.NOT_EVIDENCE]
-    if not where.proofs:
+    heads = frozenset(text.partition("\n\n")[0] for text in (act.first, act.second))
+    if not where.proofs or len(heads) < 2:
         return [R.NOT_EVIDENCE]
-    # The heads alone: the same two can be shown with other lines and times.
-    pair = (act.origin, frozenset(note.partition("\n\n")[0] for note in (act.first, act.second)))
-    if pair in book.evidence:
+    signers = book.signers(book.members) if own else book.pins_before[act.origin].signers()
+    first, second = (law.cosigned(text, act.origin, signers) for text in (act.first, act.second))
+    shown = book.evidence.get((act.origin, heads), set())
+    new = sorted(first & second - shown)
+    enough = min(len(first), len(second)) >= law.finality(len(signers))
+    frozen = not own and enough and book.peers[act.origin].state != "frozen" and "frozen" not in shown
+    if not first & second:
+        return [R.NOT_EVIDENCE]
+    if not new and not frozen:
         return [R.PROVES_NOTHING_NEW]
-    book.evidence.append(pair)
-    frozen = peer.state != "frozen"
-    book.emit("evidence", origin=act.origin, by=where.author, frozen=frozen, at=book.at)
+    book.evidence[act.origin, heads] = shown | set(new) | ({"frozen"} if frozen else set())
+    out: list[str] = []
+    if own:
+        for name in [name for name, key in signers if key in (new or first & second)]:
+            book.stains.append((name, "evidence", "", "", True))
+            out += _suspend_for_evidence(book, name)
+    book.emit("evidence", origin=act.origin, by=where.author, suspended=out, frozen=frozen, at=book.at)
     if frozen:
-        peer.state = "frozen"
-        book.peer_leaves.append({"leaf": "peer", "origin": act.origin, "state": "frozen", "at": book.at})
+        for version in (book.peers, book.next_peers):
+            if act.origin in version:
+                version[act.origin].state = "frozen"
+        state = "frozen" if act.origin in book.next_peers else "removed"
+        book.peer_leaves.append({"leaf": "peer", "origin": act.origin, "state": state, "at": book.at})
+    if out:
+        void_unfounded(book)
     return []
+
+
+def _suspend_for_evidence(book: Book, name: str) -> list[str]:
+    """At most f a day, by the signers of the block's start, and nothing that breaks an invariant (spec 8.6)."""
+    member, duration = book.next_members[name], book.charter.times.evidence_s * 1000
+    today = [at for at in book.caught if at > book.at - DAY]
+    if not duration or member.status != "active" or not book.signs_without(name):
+        return []
+    if len(today) >= law.tolerated(len(book.signers(book.members))):
+        return []
+    before = law.failures(book.next_charter, book.next_members, book.next_peers)
+    kept = replace(member)
+    member.status, member.until, member.joined = "suspended", book.at + duration, False
+    if law.worse(before, law.failures(book.next_charter, book.next_members, book.next_peers)):
+        book.next_members[name] = kept
+        return []
+    member.number = book.take_number()
+    book.caught.append(book.at)
+    book.roster_changed = True
+    vacate(book, None)
+    return [name]
 
 
 def _erase(book: Book, act: Any, where: Context) -> list[R]:

@@ -4,7 +4,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from tocsin.kernel.acts import Keys, Leave, PeerEntry
+from tocsin.kernel.acts import Keys, Leave, PeerEntry, PinnedMember
 from tocsin.kernel.charter import Charter, Rule
 from tocsin.kernel.genesis import Genesis
 
@@ -184,8 +184,24 @@ class Order:
 
 @dataclass
 class Peer:
+    """`brought`: the motion that brought the entry."""
+
     entry: PeerEntry
-    state: str = "active"
+    state: str
+    brought: str
+
+
+@dataclass
+class Pin:
+    """How far we have followed a peer's log, and under whose keys."""
+
+    size: int
+    root: str
+    epoch: int
+    roster: list[PinnedMember]
+
+    def signers(self) -> list[tuple[str, str]]:
+        return [(one.id, one.finality) for one in self.roster if one.active]
 
 
 @dataclass
@@ -250,13 +266,18 @@ class Book:
         self.through: dict[str, int] = {}
         self.next_in: dict[str, int] = {}
         self.next_out: dict[str, int] = {}
-        self.pins: dict[str, int] = {}
-        """Size of the last checkpoint taken of each peer."""
+        self.pins: dict[str, Pin] = {}
+        """Of each peer: by the last relay, or the entry that a motion of a block since brought at its end."""
+        self.pins_before: dict[str, Pin] = {}
+        """The same at the block's start: only under these keys were signatures verified."""
         self.peer_reports: list[tuple[str, int]] = []
         self.posts: list[tuple[str, int]] = []
         self.stains: list[tuple[str, str, str, str, bool]] = []
         self.originals: dict[tuple[str, ...], str] = {}
-        self.evidence: list[Any] = []
+        self.evidence: dict[tuple[str, frozenset[Any]], set[str]] = {}
+        """(origin, two heads) -> finality keys that it was shown of; "frozen" if it froze the peer."""
+        self.caught: list[int] = []
+        """Times of suspensions for evidence."""
         self.leaves: list[dict[str, Any]] = []
         self.leaving: list[tuple[str, Any]] = []
         self.roster_changed = False

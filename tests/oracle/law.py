@@ -7,6 +7,7 @@ from tocsin.kernel.acts import PeerEntry
 from tocsin.kernel.charter import Charter, Rule
 from tocsin.kernel.digest import digest
 from tocsin.kernel.envelope import encode
+from tocsin.tlog import cosignature, note
 
 
 def needed(rule: Rule, kind: str, size: int, asleep: int = 0) -> int:
@@ -203,6 +204,23 @@ def finding_base(book: Book, target: Message) -> bool:
 
 def review_base(target: Message, finding: str) -> bool:
     return bool(target.findings) and target.findings[-1].id == finding and not any(f.review for f in target.findings)
+
+
+# Finality (spec 10.3).
+
+
+def tolerated(n: int) -> int:
+    return (n - 1) // 3 if n else 0
+
+
+def finality(n: int) -> int:
+    return (n + tolerated(n)) // 2 + 1
+
+
+def cosigned(text: str, origin: str, signers: list[tuple[str, str]]) -> set[str]:
+    """Keys of those signers who have a line on a signed checkpoint."""
+    cosigners = [cosignature.Cosigner(f"{origin}/{name}", bytes.fromhex(key)) for name, key in signers]
+    return {line.key.hex() for line in cosignature.final_lines(note.parse(text.encode()), cosigners)}
 
 
 # Invariants (spec 6.6, spec F6, spec F23): how much each fails, 0 where it holds.

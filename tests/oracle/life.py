@@ -4,7 +4,18 @@ from copy import deepcopy
 from typing import Any
 
 from tests.oracle import law
-from tests.oracle.book import ABOUT_INCIDENT, CONSTITUTION, Book, Incident, Message, Order, Sent, Verdict, Vote
+from tests.oracle.book import (
+    ABOUT_INCIDENT,
+    CONSTITUTION,
+    Book,
+    Incident,
+    Message,
+    Order,
+    Remark,
+    Sent,
+    Verdict,
+    Vote,
+)
 from tests.oracle.motions import amend, stands_for_incident
 from tocsin.kernel.charter import Rule
 from tocsin.kernel.digest import incident_id
@@ -234,6 +245,11 @@ def record(book: Book, message: Message) -> None:
         conclude(book, target, message.id, terms.verdict, message.author, review, review, None)
     elif message.kind == "relayed.finding":
         _relayed_finding(book, message)
+    elif message.kind == "relayed.annotated":
+        note, who = message.terms["said"]
+        target = book.message(message.terms["target"])
+        assert target is not None
+        target.remarks.append(Remark(note, who, book.at, book.height))
     void_unfounded(book)
 
 

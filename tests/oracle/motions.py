@@ -90,8 +90,7 @@ def _amend_peer(book: Book, terms: Any, cause: str) -> None:
         if terms.do == "thaw":
             book.next_peers[terms.origin].state = state
         else:
-            book.next_peers[terms.origin] = Peer(terms.entry, state)
-            book.pins[terms.origin] = terms.entry.size
+            book.next_peers[terms.origin] = Peer(terms.entry, state, cause)
     book.peer_leaves.append({"leaf": "peer", "origin": terms.origin, "state": state, "at": book.at})
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from tests.oracle import law, motions
 from tests.oracle.acts import perform, receipts
-from tests.oracle.book import WEEK, Book, Handover, Message
+from tests.oracle.book import WEEK, Book, Handover, Message, Pin
 from tests.oracle.life import incident_leaf, record, tally, vacate, void_unfounded
 from tests.oracle.submit import Context
 from tocsin.kernel.acts import Join, Leave, Rotate
@@ -64,6 +64,7 @@ class Oracle(Book):
         self.next_charter = self.charter
         self.next_members = deepcopy(self.members)
         self.next_peers = deepcopy(self.peers)
+        self.pins_before = deepcopy(self.pins)
 
     # Step 1 (spec 4.1).
 
@@ -239,8 +240,18 @@ class Oracle(Book):
             if before and before != after:
                 index = self.size + len(self.leaves) - 1
                 self.handovers.append(Handover(index, before, self.at + WEEK, self.take_number()))
+        self._pin()
         self.charter, self.members, self.peers = self.next_charter, self.next_members, self.next_peers
         self.emit("block", at=self.at, epoch=self.epoch, envelopes=envelopes, protocol=number)
+
+    def _pin(self) -> None:
+        """Entries that motions brought are current from now on, with their pins, whatever this block's relays
+        followed under the entries of before (spec 4.4)."""
+        for origin, peer in self.next_peers.items():
+            before = self.peers.get(origin)
+            if before is None or peer.brought != before.brought:
+                entry = peer.entry
+                self.pins[origin] = Pin(entry.size, entry.root, entry.epoch, list(entry.roster))
 
     def _upgrade(self) -> None:
         """In force from the next block on, once more than two thirds of the signers are ready (spec 8.5)."""

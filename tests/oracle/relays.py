@@ -5,11 +5,13 @@ from typing import Any
 import msgspec
 
 from tests.oracle import law
-from tests.oracle.book import DAY, WEEK, Book, Incident, Remark
+from tests.oracle.book import DAY, WEEK, Book, Incident, Pin
 from tests.oracle.life import ANSWERED, open_message, send
-from tocsin.kernel.acts import RelayAct, Subject
+from tocsin.kernel.acts import PinnedMember, RelayAct, Subject
 from tocsin.kernel.digest import relayed_id
+from tocsin.kernel.leaves import RosterLeaf
 from tocsin.kernel.reasons import Reason as R
+from tocsin.tlog import Checkpoint, checkpoint, merkle, note
 
 FINAL_LEAVES = ("recorded", "rejected", "vetoed", "lapsed", "withdrawn", "void")
 
@@ -24,28 +26,57 @@ def relay(book: Book, act: RelayAct, carrier: str, proofs: bool) -> list[R]:
     peer = book.peers.get(act.peer)
     if peer is None:
         return [R.UNKNOWN_PEER]
-    later = book.next_peers.get(act.peer)
-    if peer.state == "frozen" or (later is not None and later.state == "frozen"):
+    if peer.state == "frozen":
         return [R.PEER_FROZEN]
     if not proofs:
         return [
             R.BAD_CHECKPOINT, R.NOT_FINAL_CHECKPOINT, R.BAD_CONSISTENCY, R.BAD_INCLUSION, R.BAD_ROSTER,
             R.CHECKPOINT_BEHIND, R.NOTHING_TO_RELAY,
         ]
+    pin = book.pins[act.peer]
+    head = checkpoint.parse(act.checkpoint.partition("\n\n")[0] + "\n")
+    before = book.pins_before[act.peer]
+    signed = law.cosigned(act.checkpoint, act.peer, before.signers())
+    final = len(signed) >= law.finality(len(before.signers()))
+    found = [] if final and pin.epoch == before.epoch else [R.NOT_FINAL_CHECKPOINT]
+    if head.size < pin.size:
+        found.append(R.CHECKPOINT_BEHIND)
+    elif not _extends(pin, head, act.consistency):
+        found.append(R.BAD_CONSISTENCY)
+    roster = msgspec.json.decode(act.roster.leaf, type=RosterLeaf) if act.roster is not None else None
+    if roster is not None and roster.epoch != pin.epoch + 1:
+        found.append(R.BAD_ROSTER)
     leaves = [msgspec.json.decode(one.leaf) for one in act.leaves]
     first = book.next_in.get(act.peer, 1)
     for place, leaf in enumerate(leaves):
         numbers = [number for origin, number in leaf.get("to", []) if origin == book.origin]
         if not numbers:
-            return [R.NOT_FOR_US, R.BAD_LEAF]
-        if numbers != [first + place]:
-            return [R.WRONG_NUMBER]
-    book.pins[act.peer] = int(act.checkpoint.split("\n")[1])
+            found += [R.NOT_FOR_US, R.BAD_LEAF]
+        elif numbers != [first + place]:
+            found.append(R.WRONG_NUMBER)
+    if not leaves and roster is None and head.size == pin.size:
+        found.append(R.NOTHING_TO_RELAY)
+    if found:
+        return found
+    pin.size, pin.root = head.size, head.root.hex()
+    if roster is not None:
+        pin.epoch = roster.epoch
+        pin.roster = [
+            PinnedMember(m.id, m.entity, m.keys.finality, m.keys.custody, m.status == "active" and m.joined)
+            for m in roster.members
+        ]
     for leaf in leaves:
         number = book.next_in.get(act.peer, 1)
         book.next_in[act.peer] = number + 1
         Arrival(book, act.peer, carrier, leaf, number).take()
     return []
+
+
+def _extends(pin: Pin, head: Checkpoint, proof: list[str]) -> bool:
+    hashes = [note.decode_base64(one) for one in proof]
+    if pin.size == 0:
+        return not hashes
+    return merkle.verify_consistency(pin.size, head.size, bytes.fromhex(pin.root), head.root, hashes)
 
 
 class Arrival:
@@ -140,7 +171,7 @@ class Arrival:
         latest = book.at + book.charter.times.order_s * 1000 + DAY
         if kind.startswith("relayed.order.") and not terms.get("due", 0) <= terms.get("expires", 0) <= latest:
             found.append(R.BAD_TIMES)
-        if kind == "relayed.annotated" and self._said() in [(r.note, r.by) for r in self._remarks() if r.note in ONCE]:
+        if kind == "relayed.annotated" and self._said()[0] in ONCE and self._said() in self._heard():
             found.append(R.ALREADY_ANNOTATED)
         if kind.startswith("relayed.report."):
             quota = self.entry.quota
@@ -178,9 +209,16 @@ class Arrival:
         path = self.source["path"]
         return said["note"], f"{self.origin if len(path) == 1 else path[0]}/{said['by']}"
 
-    def _remarks(self) -> list[Any]:
+    def _heard(self) -> list[tuple[str, str]]:
+        """What was said of our message, and what is open here and would be."""
         known = self._known()
-        return known.remarks if known is not None else []
+        if known is None:
+            return []
+        waiting = [m for m in self.book.messages if m.live and m.kind == "relayed.annotated"]
+        return [
+            *((one.note, one.by) for one in known.remarks),
+            *(m.terms["said"] for m in waiting if m.terms["target"] == known.id),
+        ]
 
     def _known(self) -> Any:
         """Our message that an outcome, receipt, finding or annotation speaks of, if it is shared with the sender."""
@@ -242,9 +280,7 @@ class Arrival:
             terms = {"target": known.id, "verdict": said["verdict"], "reviews": reviews, "first_hand": first_hand}
         if kind == "relayed.annotated":
             assert known is not None
-            terms = {"target": known.id}
-            note, who = self._said()
-            known.remarks.append(Remark(note, who, book.at, book.height))
+            terms = {"target": known.id, "said": self._said()}
         joins = self._joins()
         if kind == "relayed.outcome":
             self._outcome(known)

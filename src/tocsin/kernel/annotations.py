@@ -48,10 +48,23 @@ def from_peer(draft: Draft, message: Message) -> None:
 
 def said_before(draft: Draft, origin: str, source: Source, terms: NoteTerms) -> Reason:
     """Whether a peer's statement may be taken: what can be said once may come on several paths (spec 5.6)."""
-    known = draft.any_message(terms.message)
+    if terms.note not in ONCE:
+        return Reason.ACCEPTED
     who = _who(origin, source, terms)
+    known = draft.any_message(terms.message)
     again = known is not None and any((one.note, one.by) == (terms.note, who) for one in known.remarks)
-    return Reason.ALREADY_ANNOTATED if again and terms.note in ONCE else Reason.ACCEPTED
+    return Reason.ALREADY_ANNOTATED if again or _waits(draft, who, terms) else Reason.ACCEPTED
+
+
+def _waits(draft: Draft, who: str, terms: NoteTerms) -> bool:
+    """Whether the same statement is open here, as one is that came before in this block."""
+    live = [one for name in draft.names("message") if (one := draft.message(name)) is not None]
+    return any(
+        isinstance(one.terms, NoteTerms)
+        and (one.terms.message, one.terms.note, _who(one.author, one.source, one.terms))
+        == (terms.message, terms.note, who)
+        for one in live
+    )
 
 
 def _who(origin: str, source: Source | None, terms: NoteTerms) -> str:
