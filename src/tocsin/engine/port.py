@@ -89,6 +89,16 @@ class Engine(Protocol):
         """Height of the last final block."""
         ...
 
+    def confirmed(self) -> int:
+        """Height of the last block whose head a member may sign: executed here, and, where other machines order with
+        this one, named by a later header (spec 10.3)."""
+        ...
+
+    @property
+    def error(self) -> BaseException | None:
+        """What halted the engine, None while nothing did."""
+        ...
+
     def stop(self) -> None:
         """Finish the block in hand and stop; tickets that still wait end with EngineHalted."""
         ...

@@ -10,10 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
-from tocsin.engine.ed25519 import holds
 from tocsin.engine.ledger import Ledger, Records
 from tocsin.engine.port import Clock, EngineBusy, EngineHalted, FinalBlock, Receipt, Ticket
-from tocsin.engine.signatures import Checker, Verifying
+from tocsin.engine.signatures import Checker, Verifying, current
 from tocsin.kernel.block import Outcome, checks
 from tocsin.kernel.envelope import Envelope, Refusal, decode
 
@@ -124,6 +123,15 @@ class EmbeddedEngine:
         """Height of the last final block."""
         return self._final
 
+    def confirmed(self) -> int:
+        """The same: what is durable here was executed here, and nobody else orders."""
+        return self._final
+
+    @property
+    def error(self) -> BaseException | None:
+        """What halted the engine, None while nothing did."""
+        return self._error
+
     def stop(self) -> None:
         """Stop after the block in hand."""
         with self._lock:
@@ -133,11 +141,6 @@ class EmbeddedEngine:
             thread.join()
 
     # Beyond the port.
-
-    @property
-    def error(self) -> BaseException | None:
-        """What halted the engine, None while nothing did."""
-        return self._error
 
     def wake(self) -> None:
         """Look at the clock again: it was set, or jumped."""
@@ -206,17 +209,7 @@ class EmbeddedEngine:
             self._commits.notify()
 
     def _current(self, envelopes: list[Envelope], verifying: Verifying) -> list[list[bool]]:
-        """Verdicts on what must hold now. A block in between may have changed which signatures those are."""
-        verdicts = verifying.verdicts()
-        wanted = checks(self._ledger.state, envelopes)
-        if wanted == verifying.checks:
-            return verdicts
-        known = {
-            check: verdict
-            for row, told in zip(verifying.checks, verdicts, strict=True)
-            for check, verdict in zip(row, told, strict=True)
-        }
-        return [[known[check] if check in known else holds(check) for check in row] for row in wanted]
+        return current(checks(self._ledger.state, envelopes), verifying.checks, verifying.verdicts())
 
     # The committer.
 
