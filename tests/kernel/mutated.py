@@ -1,17 +1,27 @@
-"""The kernel with one rule changed, under the quick tests: `python -m tests.kernel.mutated NAME`.
+"""The kernel with one rule changed, under the quick tests: `python -m tests.kernel.mutated NAME...`.
 
-The names are those in `mutants.toml`, and `unchanged`. Exits as pytest does: 1 if a test noticed, 0 if none did.
+The names are those in `mutants.toml`, and `unchanged`. Prints a line of JSON for each: the name, the code of pytest (1 if
+a test noticed, 0 if none did), and what it said.
 """
 
+import json
+import os
 import sys
 import tomllib
+import traceback
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import CodeType, ModuleType
 from typing import NamedTuple
+
+import hypothesis.strategies  # noqa: F401 - loaded once for all children, as is what follows
+import msgspec  # noqa: F401
+import nacl.signing  # noqa: F401
+import pytest
 
 from tests.paths import ROOT
 
@@ -79,23 +89,40 @@ class _Finder(MetaPathFinder):
         return spec_from_file_location(fullname, self.path, loader=self.loader) if fullname == self.module else None
 
 
-def main(name: str) -> int:
-    """Run the quick tests until one fails."""
+def run(name: str) -> int:
+    """Run the quick tests on this kernel until one fails; pytest's code."""
     if name != UNCHANGED:
         sys.meta_path.insert(0, _Finder(next(one for one in mutants() if one.name == name)))
-    # Only now: pytest and the tests import the kernel.
-    import pytest
-
-    assert "tocsin.kernel" not in sys.modules
+    assert not any(module.startswith("tocsin.kernel") for module in sys.modules)
     for path in QUICK:
         # One by one: to collect them all takes longer than most mutants live. A process of its own is no mutant.
         code = pytest.main(
-            ["-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-k", "not another_process", path]
+            ["-x", "-q", "--no-header", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "-k", "not another_process", path]
         )
         if code:
             return int(code)
     return 0
 
 
+def main(names: Sequence[str]) -> None:
+    """Each in a child of this process, which has loaded once what is not ours."""
+    for name in names:
+        with TemporaryFile() as said:
+            child = os.fork()
+            if child == 0:
+                os.dup2(said.fileno(), 1)
+                os.dup2(said.fileno(), 2)
+                code = 3
+                try:
+                    code = run(name)
+                except BaseException:
+                    traceback.print_exc()
+                sys.stdout.flush()
+                os._exit(code)
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            said.seek(0)
+            print(json.dumps([name, code, said.read().decode(errors="replace")]), flush=True)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    main(sys.argv[1:])
