@@ -1,11 +1,122 @@
-"""Relays between networks that this node hosts, with real proofs, as if they were strangers (spec 11)."""
+"""What a relay carries next, with real proofs, as if the two networks were strangers (spec 11).
+
+The source may be in this process or behind a wire; nothing here depends on it.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 from tocsin.kernel.acts import RelayAct, RelayedLeaf
-from tocsin.node.hosted import Head, HostedNetwork
+from tocsin.kernel.rows import Peer
+from tocsin.node.hosted import HostedNetwork
 from tocsin.tlog.note import encode_base64
 
 MAX_LEAVES = 16
 """Leaves in one relay act; what is more goes in the next."""
+MAX_BYTES = 64 * 1024
+"""Of leaves in one act, unless the first alone has more: their envelope has at most 128 KiB (spec 3.0)."""
+
+
+class Final(Protocol):
+    """A final checkpoint: its note and size."""
+
+    @property
+    def note(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+
+class Sent(Protocol):
+    """A leaf that goes out: its place in the log."""
+
+    @property
+    def place(self) -> int: ...
+
+
+class Records(Protocol):
+    """A log's leaves, and proofs of them."""
+
+    def leaf(self, index: int) -> bytes: ...
+
+    def inclusion(self, index: int, size: int) -> Sequence[bytes]: ...
+
+    def consistency(self, size1: int, size2: int) -> Sequence[bytes]: ...
+
+
+class Source(Protocol):
+    """The network that sends."""
+
+    @property
+    def origin(self) -> str: ...
+
+    @property
+    def store(self) -> Records: ...
+
+    @property
+    def steps(self) -> Sequence[tuple[int, Final]]:
+        """(index of a roster leaf, the checkpoint of its block's end under the signers before it), in order."""
+
+    def head(self) -> Final:
+        """The newest final checkpoint."""
+        ...
+
+    def waiting_for(self, destination: str, since: int) -> Sequence[Sent]:
+        """What goes to a destination from number `since` on, in order."""
+        ...
+
+
+class _Carried(NamedTuple):
+    """What one act brings: a checkpoint, perhaps the roster leaf that its block wrote, leaves."""
+
+    head: Final
+    roster: int | None
+    leaves: list[int]
+
+
+def next_act(source: Source, peer: Peer, destination: str) -> RelayAct | None:
+    """The act that brings `destination`, whose entry of the source is `peer`, what waits for it; None if nothing does.
+
+    Rosters first, one an act: what comes after them is signed by other keys.
+    """
+    if peer.state != "active":
+        return None
+    entry = peer.entry
+    carried = _next(source, peer, destination)
+    if carried is None or carried.head.size < entry.size:
+        return None
+    store, size = source.store, carried.head.size
+
+    def leaf(index: int) -> RelayedLeaf:
+        return RelayedLeaf(index, store.leaf(index).decode(), _encode(store.inclusion(index, size)))
+
+    leaves: list[RelayedLeaf] = []
+    room = MAX_BYTES
+    for index in carried.leaves:
+        one = leaf(index)
+        room -= len(one.leaf)
+        if leaves and room < 0:
+            break
+        leaves.append(one)
+    return RelayAct(
+        source.origin,
+        carried.head.note,
+        _encode(store.consistency(entry.size, size)) if entry.size != size else [],
+        None if carried.roster is None else leaf(carried.roster),
+        leaves,
+    )
+
+
+def _next(source: Source, peer: Peer, destination: str) -> _Carried | None:
+    for index, head in source.steps:
+        if head.size > peer.entry.size:
+            return _Carried(head, index, [])
+    waiting = source.waiting_for(destination, peer.next_in)
+    if not waiting:
+        return None
+    head = source.head()
+    within = [one.place for one in waiting[:MAX_LEAVES] if one.place < head.size]
+    return _Carried(head, None, within) if within else None
 
 
 class Relay:
@@ -19,33 +130,12 @@ class Relay:
     def carry(self, at: int) -> bool:
         """Queue the next relay act at the destination if anything waits; whether there was something."""
         peer = self.destination.state.peers.get(self.source.origin)
-        if peer is None or peer.state == "frozen":
+        act = None if peer is None else next_act(self.source, peer, self.destination.origin)
+        if act is None:
             return False
-        step = next(((index, head) for index, head in self.source.steps if head.size > peer.entry.size), None)
-        if step is not None:
-            self._submit(at, peer.entry.size, step[1], step[0], [])
-            return True
-        waiting = self.source.waiting_for(self.destination.origin, peer.next_in)
-        if not waiting:
-            return False
-        self._submit(at, peer.entry.size, self.source.head(), None, [out.place for out in waiting[:MAX_LEAVES]])
+        self.destination.submit(self.carrier, [act], at)
         return True
 
-    def _submit(self, at: int, pinned: int, head: Head, roster: int | None, leaves: list[int]) -> None:
-        store = self.source.store
-        act = RelayAct(
-            self.source.origin,
-            head.note,
-            _encode(store.consistency(pinned, head.size)) if pinned != head.size else [],
-            None if roster is None else self._leaf(roster, head),
-            [self._leaf(index, head) for index in leaves],
-        )
-        self.destination.submit(self.carrier, [act], at)
 
-    def _leaf(self, index: int, head: Head) -> RelayedLeaf:
-        store = self.source.store
-        return RelayedLeaf(index, store.leaf(index).decode(), _encode(store.inclusion(index, head.size)))
-
-
-def _encode(hashes: tuple[bytes, ...]) -> list[str]:
+def _encode(hashes: Sequence[bytes]) -> list[str]:
     return [encode_base64(one) for one in hashes]

@@ -125,6 +125,11 @@ class NetworkStore(Records):
             )
         return state
 
+    def row(self, key: str) -> bytes | None:
+        """A live row of the state as it is on disk, whatever is being decided meanwhile; None if there is none."""
+        found = self._store.one("SELECT value FROM live WHERE net = ? AND key = ?", (self.net, key))
+        return None if found is None else bytes(found[0])
+
     # Writing.
 
     def append(self, outcome: Outcome) -> None:
