@@ -8,6 +8,7 @@ from tests.transcripts.play import Player
 from tests.transcripts.test_refusals import ADMITTED, PAPER, met, play, world
 from tocsin.kernel import acts, leaves, upgrade
 from tocsin.kernel.block import Block, apply_block
+from tocsin.kernel.evidence import caught_in
 from tocsin.kernel.genesis import PROTOCOL
 from tocsin.kernel.reasons import Reason
 from tocsin.kernel.relays import decode_leaf
@@ -120,3 +121,35 @@ def test_what_waits_goes_before_what_comes_with_the_seal() -> None:
     ended = player.network.message(player.ids["x"])
     assert ended is not None
     assert ended.state == "recorded"
+
+
+def test_a_validator_that_the_engine_caught_is_on_record_and_where_the_charter_says_so_suspended() -> None:
+    player = world(PAPER.replace("{changes}", "times.evidence_s=86400"))
+    network = player.network
+    state, at = network.state, player.now
+    key = state.members["b"].keys.act
+    outcome = apply_block(state, Block(at, [], [key, "ab" * 32]), [], {})
+    assert outcome.changed
+    first, second, roster, _ = [decode_leaf(leaf) for leaf in outcome.leaves]
+    assert isinstance(first, leaves.EvidenceLeaf)
+    assert isinstance(second, leaves.EvidenceLeaf)
+    assert isinstance(roster, leaves.RosterLeaf)
+    assert (first.members, first.suspended, first.by, first.act) == (["b"], ["b"], None, None)
+    assert (second.signers, second.members, second.suspended) == (["ab" * 32], [], [])
+    assert caught_in(outcome.leaves) == [key, "ab" * 32]
+    state.advance(outcome)
+    assert state.members["b"].status == "suspended"
+    assert state.accounts["b"].stains == 1
+    # It is a block like any other: the same again, now on record only, since b is suspended.
+    again = apply_block(state, Block(at, [], [key]), [], {})
+    assert [len(again.leaves), state.meta.height] == [2, outcome.height]
+
+
+@pytest.mark.parametrize("name", ["paper", "figure-4", "broadcast-only"])
+def test_a_charter_may_leave_it_at_the_record(name: str) -> None:
+    player = world(PAPER.replace("charter=paper", f"charter={name}"))
+    state = player.network.state
+    outcome = apply_block(state, Block(player.now, [], [state.members["b"].keys.finality]), [], {})
+    state.advance(outcome)
+    assert state.members["b"].status == "active"
+    assert state.accounts["b"].stains == 1

@@ -304,7 +304,7 @@ class Shower:
                 frozen += f"; suspended {self.all(network, leaf.suspended)}" if leaf.suspended else ""
                 return (
                     f"evidence: {self.all(self.networks[self.place(leaf.origin)], leaf.members)} of {self.place(leaf.origin)} "
-                    f"signed two histories, with {len(leaf.signers)} keys; shown by {self.who(network, leaf.by)}{frozen}"
+                    f"signed two histories, with {len(leaf.signers)} keys; shown by {self.who(network, leaf.by or '')}{frozen}"
                 )
             case leaves.Erased():
                 return f"erased: {leaf.what} by {self.who(network, leaf.by)} for {self.id(leaf.id)}"

@@ -61,12 +61,17 @@ class Ledger:
         self._verifier = verifier
 
     def propose(
-        self, at: int, envelopes: Sequence[Envelope], verdicts: Sequence[Sequence[bool]] | None = None
+        self,
+        at: int,
+        envelopes: Sequence[Envelope],
+        verdicts: Sequence[Sequence[bool]] | None = None,
+        caught: Sequence[str] = (),
     ) -> Outcome:
         """Apply a block of these envelopes at time `at` (ms) to the state without changing it.
 
-        `verdicts`: of `checks(state, envelopes)`, if the caller verified them; else they are verified here. Envelopes
-        that no block may hold are in the outcome's `dropped`, with their position among those given.
+        `verdicts`: of `checks(state, envelopes)`, if the caller verified them; else they are verified here. `caught`:
+        the keys of validators that voted twice, where the engine tells (spec 8.6). Envelopes that no block may hold are
+        in the outcome's `dropped`, with their position among those given.
         """
         meta = self.state.meta
         if meta.height != self.records.head.height:
@@ -82,7 +87,7 @@ class Ledger:
             rows: dict[str, bytes | None] = {}
             while missing := reads(self.state, at, envelopes, rows):
                 rows.update(self.records.archived(missing))
-            outcome = apply_block(self.state, Block(at, envelopes), verdicts, rows)
+            outcome = apply_block(self.state, Block(at, envelopes, caught), verdicts, rows)
             if not outcome.dropped:
                 return outcome._replace(dropped=sorted(dropped))
             # Once more without them: what is stored must follow from the envelopes stored with it alone.

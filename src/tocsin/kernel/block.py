@@ -69,10 +69,12 @@ SNAPSHOT_EVERY = 1024
 
 
 class Block(NamedTuple):
-    """Block time in ms and the envelopes in order."""
+    """Block time in ms, the envelopes in order, and the keys of validators that the engine caught voting twice at one
+    height, in hex and its order (spec 8.6)."""
 
     at: int
     envelopes: Sequence[Envelope]
+    caught: Sequence[str] = ()
 
 
 class Outcome(NamedTuple):
@@ -223,6 +225,8 @@ def apply_block(
     upgrade.require_known(state)
     draft = Draft(state, max(block.at, state.meta.at), rows)
     reached = _deadlines(draft)
+    for key in block.caught:
+        evidence.catch(draft, key)
     consumed: list[Envelope] = []
     receipts: list[list[int]] = []
     dropped: list[tuple[int, Reason]] = []
@@ -234,7 +238,7 @@ def apply_block(
             continue
         consumed.append(envelope)
         receipts.append(_acts(draft, envelope, verdicts[position]))
-    if not reached and not consumed:
+    if not reached and not consumed and not block.caught:
         return Outcome(state.meta.height + 1, draft.at, False, [], [], dropped, [], [], {})
     while draft.touched:
         touched, draft.touched = draft.touched, {}

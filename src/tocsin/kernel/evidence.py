@@ -1,6 +1,9 @@
 """Contradicting statements about a log (spec 8.6, 11.4, 14.4): what proves that somebody lied."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
+
+import msgspec
 
 from tocsin.kernel import messages, motions
 from tocsin.kernel.acts import Evidence
@@ -16,6 +19,8 @@ from tocsin.kernel.state import State
 from tocsin.kernel.statements import Statement, cosigners_of_members, cosigners_of_peer, read_statement
 from tocsin.tlog import Cosigner, merkle
 from tocsin.tlog.note import decode_base64
+
+_read_leaf = msgspec.json.Decoder(EvidenceLeaf).decode
 
 
 class Contradiction(NamedTuple):
@@ -119,6 +124,25 @@ def take(draft: Draft, author: str, act: Evidence, verdicts: list[bool], act_dig
     if suspended:
         messages.void_stale(draft)
     return Reason.ACCEPTED
+
+
+def catch(draft: Draft, key: str) -> None:
+    """The engine proved that the validator of this key voted twice at one height (spec 8.6)."""
+    row = draft.get("key", key)
+    members = [] if row is None or draft.next_member(row.member) is None else [row.member]
+    suspended: list[str] = []
+    for one in members:
+        draft.account(one).stains += 1
+        suspended += motions.suspend_for_evidence(draft, one)
+    draft.leaf(EvidenceLeaf(draft.meta.origin, [key], members, suspended, False, None, draft.at, None, None))
+    if suspended:
+        messages.void_stale(draft)
+
+
+def caught_in(leaves: Iterable[bytes]) -> list[str]:
+    """The keys that the engine caught in a block with these leaves, for who makes that block again."""
+    told = [_read_leaf(leaf) for leaf in leaves if leaf.startswith(b'{"leaf":"evidence"')]
+    return [leaf.signers[0] for leaf in told if leaf.by is None]
 
 
 def _unknown(draft: Draft, key: str) -> bool:

@@ -313,17 +313,18 @@ class PeerLeaf(Leaf, frozen=True, tag="peer"):
 
 class EvidenceLeaf(Leaf, frozen=True, tag="evidence"):
     """`signers`: finality keys newly caught signing both statements, or all that did if none is new; `members`: whose
-    they are; `suspended`: those of our own suspended for it; `frozen`: the peer was frozen for it."""
+    they are; `suspended`: those of our own suspended for it; `frozen`: the peer was frozen for it. Where the engine
+    caught a validator, that is the key in `signers`, and nobody showed it: `by`, `act` and `envelope` are null."""
 
     origin: str
     signers: list[str]
     members: list[str]
     suspended: list[str]
     frozen: bool
-    by: str
+    by: str | None
     at: int
-    act: str
-    envelope: str
+    act: str | None
+    envelope: str | None
 
 
 class Erased(Leaf, frozen=True, tag="erased"):

@@ -6,6 +6,7 @@ import apsw
 
 from tocsin.kernel.block import Block, Outcome, apply_block, checks, found, reads
 from tocsin.kernel.envelope import Envelope, Refusal, decode
+from tocsin.kernel.evidence import caught_in
 from tocsin.kernel.genesis import Genesis
 from tocsin.kernel.reasons import Reason
 from tocsin.kernel.rows import ARCHIVE
@@ -82,7 +83,7 @@ class Replay:
         rows: dict[str, bytes | None] = {}
         while missing := reads(self.state, stored.at, envelopes, rows):
             rows.update((key, self._old(key)) for key in missing)
-        return apply_block(self.state, Block(stored.at, envelopes), verdicts, rows)
+        return apply_block(self.state, Block(stored.at, envelopes, caught_in(stored.leaves)), verdicts, rows)
 
     def _old(self, key: str) -> bytes | None:
         row = self._archive.execute("SELECT value FROM archive WHERE key = ?", (pack_key(key),)).fetchone()
