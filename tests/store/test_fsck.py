@@ -58,13 +58,12 @@ def check(path: str | Path, **options: object) -> list[Finding]:
 def test_a_block_with_evidence_of_the_engine_follows_from_what_is_stored(tmp_path: Path) -> None:
     """Whom the engine caught stands in the block's own leaves (spec 8.6)."""
     path = tmp_path / "store.db"
-    world = World(validators=8)
+    world = World()
     with Store.open(path) as store:
         ledger = Ledger(store.create_network(world.genesis_bytes, world.founding_bytes))
-        keys = ledger.state.members[world.members[0]].keys
-        assert keys.validator is not None
-        ledger.commit(ledger.propose(CREATED + 1000, [], caught=[keys.validator]))
-        ledger.commit(ledger.propose(CREATED + 2000, [], caught=[keys.validator]))
+        key = ledger.state.members[world.members[0]].keys.finality
+        ledger.commit(ledger.propose(CREATED + 1000, [], caught=[key]))
+        ledger.commit(ledger.propose(CREATED + 2000, [], caught=[key]))
         assert ledger.state.accounts[world.members[0]].stains == 2
         assert ledger.state.members[world.members[0]].status == "suspended"
         store.commit()
