@@ -1,12 +1,25 @@
 """CometBFT for tests: installed by the command that a user would run, and real."""
 
+import os
+import signal
+import socket
+import time
+from collections.abc import Sequence
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from tests.store.world import World, signer
 from tocsin.engine.cometbft import install
+from tocsin.engine.cometbft.engine import CometEngine
+from tocsin.engine.cometbft.home import Settings, node_id
 from tocsin.engine.cometbft.install import EngineMissing
+from tocsin.engine.signatures import Verifier
+from tocsin.store.store import Store
+
+WINDOW_S = 8
 
 
 @cache
@@ -23,3 +36,102 @@ def installed() -> Path:
     if isinstance(found, str):
         pytest.skip(found)
     return found
+
+
+def now() -> int:
+    """The clock of these tests, in ms: CometBFT has no other than the machine's."""
+    return time.time_ns() // 1_000_000
+
+
+def free_port() -> int:
+    """A port that nobody listens at now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def new_world(validators: int = 1, origin: str = "health.example/tw/tainan") -> World:
+    """A network that is founded now and votes for seconds."""
+    return World(origin, created=now(), window_s=WINDOW_S, validators=validators)
+
+
+def node_seed(origin: str, number: int) -> bytes:
+    """The node key of a member's node."""
+    return sha256(f"{origin}/node/{number}".encode()).digest()
+
+
+class Node:
+    """One member's node: a store, and an engine with its CometBFT."""
+
+    def __init__(self, world: World, folder: Path, number: int, ports: Sequence[int]) -> None:
+        self.world = world
+        self._path = folder / "store.db"
+        validator = world.members[number]
+        self.settings = Settings(
+            folder / "cometbft",
+            sha256(f"{world.origin}/{validator}/validator".encode()).digest(),
+            node_seed(world.origin, number),
+            f"127.0.0.1:{ports[number]}",
+            tuple(
+                f"{node_id(node_seed(world.origin, other))}@127.0.0.1:{port}"
+                for other, port in enumerate(ports)
+                if other != number
+            ),
+            commit_ms=100,
+            round_ms=1500,
+            heartbeat_s=2,
+            one_host=True,
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        self._verifier = Verifier(2)
+        self.store = Store.open(self._path)
+        self.store.create_network(world.genesis_bytes, world.founding_bytes)
+        self.engine = self._start()
+
+    def _start(self) -> CometEngine:
+        records = self.store.network(self.world.origin)
+        return CometEngine(records, self.world.genesis, installed(), self.settings, now, self._verifier)
+
+    def restart(self, *, crash: bool = False) -> None:
+        if crash:
+            process = self.engine.process
+            process._stopping.set()
+            pid = process.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            # The lock goes, as it would with the process; the old threads find a store that takes no more.
+            self.store._lock.release()  # type: ignore[union-attr]
+            self.store._lock = None
+            abandoned, old = self.store, self.engine
+            self.store = Store.open(self._path)
+            self.engine = self._start()
+            old.stop()
+            abandoned.close()
+            return
+        self.engine.stop()
+        self.store.close()
+        self.store = Store.open(self._path)
+        self.engine = self._start()
+
+    def close(self) -> None:
+        self.engine.stop()
+        self._verifier.close()
+        self.store.close()
+
+
+class CometBench(Node):
+    """A network of one validator."""
+
+    lag_ms = 5_000
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(new_world(), folder, 0, [free_port()])
+
+    def set_clock(self, at: int) -> None:
+        time.sleep(max(0, at - now()) / 1000)
+
+
+def validator_key(world: World, number: int) -> bytes:
+    """The public validator key of a district."""
+    return bytes.fromhex(signer(world.origin, world.members[number], "validator").public_key)

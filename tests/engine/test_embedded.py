@@ -30,6 +30,8 @@ from tocsin.store.store import Store
 class EmbeddedBench:
     """An embedded engine on a store of its own."""
 
+    lag_ms = 0
+
     def __init__(self, path: Path, vfs: str | None = None, verifier: Verifier | ProcessVerifier | None = None) -> None:
         self.world = World()
         self._path = path

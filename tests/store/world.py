@@ -33,9 +33,11 @@ def signer(origin: str, member: str, role: str) -> SeedSigner:
 
 
 @cache
-def roomy_charter(voters: int = VOTERS, *, vote_only: bool = False, envelopes: int = 10**9) -> Charter:
+def roomy_charter(
+    voters: int = VOTERS, *, vote_only: bool = False, envelopes: int = 10**9, window_s: int = 7 * 86_400
+) -> Charter:
     """`pilot` with limits that no test reaches. `vote_only`: reports are recorded at the threshold, no veto."""
-    charter, _ = charters.for_network("pilot", voters, 1, window_s=7 * 86_400, kinds={})
+    charter, _ = charters.for_network("pilot", voters, 1, window_s=window_s, kinds={})
     rules = list(charter.rules)
     if vote_only:
         rules = [
@@ -63,25 +65,35 @@ class World:
         *,
         vote_only: bool = True,
         envelopes: int = 10**9,
+        created: int = CREATED,
+        window_s: int = 7 * 86_400,
+        validators: int = 0,
     ) -> None:
+        """`created` in ms; `validators`: so many districts, or with one more the bureau too, have a validator key."""
         self.origin = origin
+        self.created = created
+        self.window_ms = window_s * 1000
         self.members = member_names(voters)
+        self.validators = self.members[:validators]
         founders = []
         for name in sorted(self.members):
-            keys = [signer(origin, name, role).public_key for role in ("root", "act", "finality")]
+            keys = [signer(origin, name, role).public_key for role in self._roles(name)]
             roles = ["relay", "supervisor"] if name == BUREAU else ["reporter", "voter"]
-            founders.append(Founder(name, f"agency:{name}", roles, Keys(*keys, None, "self")))
-        charter = roomy_charter(voters, vote_only=vote_only, envelopes=envelopes)
-        self.genesis = Genesis(1, origin, CREATED, charter, signer(origin, "", "log").public_key, founders)
+            founders.append(Founder(name, f"agency:{name}", roles, Keys(*keys[:3], keys[3] if keys[3:] else None, "self")))
+        charter = roomy_charter(voters, vote_only=vote_only, envelopes=envelopes, window_s=window_s)
+        self.genesis = Genesis(1, origin, created, charter, signer(origin, "", "log").public_key, founders)
         self.identity = self.genesis.digest
         self.genesis_bytes = encode(self.genesis)
+
+    def _roles(self, member: str) -> tuple[str, ...]:
+        return ("root", "act", "finality", "validator")[: 4 if member in self.validators else 3]
 
     @property
     def founding_bytes(self) -> bytes:
         """Every key's signature on the genesis."""
-        roles = ("root", "act", "finality")
         founding = found_with(
-            self.genesis, {name: [signer(self.origin, name, role) for role in roles] for name in self.members}
+            self.genesis,
+            {name: [signer(self.origin, name, role) for role in self._roles(name)] for name in self.members},
         )
         return encode(founding)
 

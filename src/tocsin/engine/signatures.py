@@ -12,7 +12,7 @@ from typing import Protocol
 from tocsin.engine.ed25519 import holds
 from tocsin.kernel.genesis import Check
 
-__all__ = ["INLINE", "Checker", "Part", "Verifier", "Verifying", "holds"]
+__all__ = ["INLINE", "Checker", "Part", "Verifier", "Verifying", "current", "holds"]
 
 INLINE = 4
 """So few checks are cheaper where they are than handed over."""
@@ -35,6 +35,20 @@ class Verifying:
         """Which hold, in the shape of the checks."""
         flat = iter([one for part in self._parts for one in part.result()])
         return [list(islice(flat, len(row))) for row in self.checks]
+
+
+def current(
+    wanted: list[list[Check]], checked: list[list[Check]], verdicts: list[list[bool]]
+) -> list[list[bool]]:
+    """Verdicts on what must hold now. A block in between may have changed which signatures those are."""
+    if wanted == checked:
+        return verdicts
+    known = {
+        check: verdict
+        for row, told in zip(checked, verdicts, strict=True)
+        for check, verdict in zip(row, told, strict=True)
+    }
+    return [[known[check] if check in known else holds(check) for check in row] for row in wanted]
 
 
 class Checker(Protocol):

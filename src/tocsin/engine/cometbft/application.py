@@ -1,0 +1,277 @@
+"""Tocsin as an ABCI 2.0 application: calls of CometBFT mapped to the ledger. No rule lives here.
+
+CometBFT calls from four connections at once; one lock orders everything but the check of signatures.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from tocsin.engine.cometbft import wire
+from tocsin.engine.cometbft.heights import Heights
+from tocsin.engine.cometbft.pool import Pool
+from tocsin.engine.ledger import Ledger, Records
+from tocsin.engine.port import Clock
+from tocsin.engine.signatures import Checker
+from tocsin.kernel.block import Outcome
+from tocsin.kernel.digest import app_hash
+from tocsin.kernel.envelope import encode
+from tocsin.kernel.reasons import Reason
+from tocsin.kernel.rows import Member
+from tocsin.kernel.statements import signs
+from tocsin.tlog.merkle import leaf_hash
+
+CODESPACE = "tocsin"
+"""Of the codes in answers; they are the numbered reasons."""
+_CANDIDATES = 4
+"""Blocks proposed for one height whose outcome is remembered: one, unless rounds fail."""
+
+
+def chain_id(genesis: str) -> str:
+    """CometBFT's name for a network, from its genesis digest; it takes 50 characters at most."""
+    return f"tocsin-{genesis[:40]}"
+
+
+def validators(members: Mapping[str, Member]) -> dict[bytes, int]:
+    """The validators and their power: everybody whose finality signature counts and who has a validator key."""
+    return {
+        bytes.fromhex(member.keys.validator): 1
+        for _, member in sorted(members.items())
+        if member.keys.validator is not None and signs(member)
+    }
+
+
+class Observer(Protocol):
+    """Who wants to know what the application learns. Called under its lock: be quick."""
+
+    def checked(self, data: bytes, reason: Reason, *, again: bool) -> None:
+        """A transaction may enter the pool, or not, and why; `again`: whether it may stay."""
+        ...
+
+    def committed(self, outcome: Outcome) -> None:
+        """A block is durable."""
+        ...
+
+
+class _Block(NamedTuple):
+    """What a block would do, or does. `outcome` is of the envelopes that can be read; `codes` of every transaction."""
+
+    outcome: Outcome
+    codes: list[Reason]
+
+
+class _Finalized(NamedTuple):
+    height: int
+    txs: tuple[bytes, ...]
+    outcome: Outcome
+    misbehavior: tuple[wire.Misbehavior, ...]
+    answer: wire.FinalizeBlockAnswer
+
+
+class Application:
+    """One network's. `home`: where its heights and CometBFT's evidence are kept."""
+
+    def __init__(
+        self,
+        records: Records,
+        home: Path,
+        clock: Clock,
+        verifier: Checker,
+        observer: Observer,
+        welcome: Callable[[str], bool],
+    ) -> None:
+        """`welcome`: whether a node may connect, by its CometBFT id. Raises HeightsLost."""
+        self.ledger = Ledger(records)
+        self.lock = threading.RLock()
+        self._heights = Heights(home / "heights", self.ledger.state.meta.height)
+        self._evidence = home / "misbehaviour.jsonl"
+        self._pool = Pool(self.ledger, clock, verifier)
+        self._observer = observer
+        self._welcome = welcome
+        self._candidates: dict[tuple[int, int, tuple[bytes, ...]], _Block] = {}
+        self._finalized: _Finalized | None = None
+
+    def close(self) -> None:
+        """Let go of its files."""
+        self._heights.close()
+
+    def restarted(self) -> None:
+        """CometBFT has come anew: its pool is empty, and what was not committed comes again."""
+        with self.lock:
+            self._pool.reset()
+            self._finalized = None
+            self._candidates.clear()
+
+    def answer(self, request: wire.Request) -> wire.Answer:
+        """Answer any call but CheckTx. What it raises is the node's own failure: it must stop."""
+        with self.lock:
+            match request:
+                case wire.FinalizeBlock():
+                    return self._finalize(request)
+                case wire.Commit():
+                    return self._commit()
+                case wire.ProcessProposal():
+                    return self._process(request)
+                case wire.PrepareProposal():
+                    return self._prepare(request)
+                case wire.Query():
+                    return self._query(request)
+                case wire.Info():
+                    return self._info()
+                case wire.InitChain():
+                    return self._init_chain(request)
+                case wire.ListSnapshots():
+                    return wire.ListSnapshotsAnswer()
+                case wire.OfferSnapshot():
+                    return wire.OfferSnapshotAnswer(wire.SNAPSHOT_REJECT)
+                case wire.LoadSnapshotChunk():
+                    return wire.LoadSnapshotChunkAnswer()
+                case wire.ApplySnapshotChunk():
+                    return wire.ApplySnapshotChunkAnswer(wire.CHUNK_ABORT)
+                case wire.Echo() | wire.Flush():
+                    return request
+                case wire.CheckTx():
+                    return self.check([request])[0]
+
+    def check(self, requests: Sequence[wire.CheckTx]) -> list[wire.TxResult]:
+        """Answer a run of CheckTx. Signatures are verified without the lock."""
+        self._pool.verify([one.tx for one in requests if one.type == wire.NEW], self.lock)
+        results = []
+        with self.lock:
+            for request in requests:
+                reason = self._pool.check(request.tx)
+                self._observer.checked(request.tx, reason, again=request.type == wire.RECHECK)
+                results.append(_result(reason))
+        return results
+
+    # Where it stands.
+
+    def _info(self) -> wire.InfoAnswer:
+        return wire.InfoAnswer("tocsin", "", self.ledger.state.meta.protocol, self._heights.height, self._hash())
+
+    def _hash(self) -> bytes:
+        head = self.ledger.records.head
+        return app_hash(head.size, head.root)
+
+    def _init_chain(self, request: wire.InitChain) -> wire.InitChainAnswer:
+        genesis = self.ledger.state.meta.genesis
+        if request.chain_id != chain_id(genesis) or request.initial_height != 1 or self._heights.height:
+            raise ValueError(
+                f"CometBFT begins chain {request.chain_id!r} at {request.initial_height}, but this node stands at "
+                f"{self._heights.height} of {chain_id(genesis)!r}. Reset CometBFT's data, or use this network's home."
+            )
+        first = validators(self.ledger.state.members)
+        if not first:
+            origin = self.ledger.state.meta.origin
+            raise ValueError(f"No member of {origin} has a validator key: CometBFT cannot order it. Found it anew.")
+        return wire.InitChainAnswer(None, _updates({}, first), self._hash())
+
+    # A block. Its three calls go through one function, so that they agree (spec 3.3).
+
+    def _apply(self, height: int, time: wire.Timestamp | None, txs: tuple[bytes, ...]) -> _Block:
+        at = (time or wire.Timestamp()).ms
+        key = (height, at, txs)
+        known = self._candidates.get(key)
+        if known is not None:
+            return known
+        codes, envelopes, verdicts = self._pool.take(txs)
+        outcome = self.ledger.propose(at, envelopes, verdicts)
+        readable = [place for place, code in enumerate(codes) if code == Reason.ACCEPTED]
+        for position, reason in outcome.dropped:
+            codes[readable[position]] = reason
+        while len(self._candidates) >= _CANDIDATES:
+            del self._candidates[next(iter(self._candidates))]
+        block = self._candidates[key] = _Block(outcome, codes)
+        return block
+
+    def _prepare(self, request: wire.PrepareProposal) -> wire.PrepareProposalAnswer:
+        """What came is within the size already; only what a block may not hold is left out."""
+        block = self._apply(request.height, request.time, request.txs)
+        kept = tuple(tx for tx, code in zip(request.txs, block.codes, strict=True) if code == Reason.ACCEPTED)
+        if len(kept) != len(request.txs):
+            # Without the others it is the same block, which comes back as a proposal at once.
+            key = (request.height, (request.time or wire.Timestamp()).ms, kept)
+            self._candidates[key] = _Block(block.outcome._replace(dropped=[]), [Reason.ACCEPTED] * len(kept))
+        return wire.PrepareProposalAnswer(kept)
+
+    def _process(self, request: wire.ProcessProposal) -> wire.ProcessProposalAnswer:
+        block = self._apply(request.height, request.time, request.txs)
+        return wire.ProcessProposalAnswer(wire.REJECT if any(block.codes) else wire.ACCEPT)
+
+    def _finalize(self, request: wire.FinalizeBlock) -> wire.FinalizeBlockAnswer:
+        outcome, codes = self._apply(request.height, request.time, request.txs)
+        receipts = iter(outcome.receipts)
+        results = tuple(_result(code, encode(next(receipts)) if code == Reason.ACCEPTED else b"") for code in codes)
+        answer = wire.FinalizeBlockAnswer(results, app_hash=self._hash())
+        if outcome.changed:
+            state, head = self.ledger.state, self.ledger.records.head
+            tree = head.frontier.extend([leaf_hash(leaf) for leaf in outcome.leaves])
+            before, after = validators(state.members), validators(state.members | outcome.changes["member"])
+            protocol = outcome.changes["meta"][""].protocol
+            answer = answer._replace(
+                app_hash=app_hash(tree.size, tree.root()),
+                # A chain cannot lose its last validator; where all have gone, the old ones stay to end it.
+                validator_updates=_updates(before, after) if after else (),
+                consensus_param_updates=(
+                    wire.ConsensusParams(wire.VersionParams(protocol)) if protocol != state.meta.protocol else None
+                ),
+            )
+        self._finalized = _Finalized(request.height, request.txs, outcome, request.misbehavior, answer)
+        return answer
+
+    def _commit(self) -> wire.CommitAnswer:
+        done = self._finalized
+        if done is None:
+            raise ValueError("CometBFT committed a block that it had not finalized.")
+        state = self.ledger.state
+        self._keep_evidence(done)
+        self._heights.announce(done.height, done.outcome.height if done.outcome.changed else state.meta.height)
+        if done.outcome.changed:
+            self.ledger.commit(done.outcome)
+        self._heights.kept(done.height)
+        self._finalized = None
+        self._candidates.clear()
+        self._pool.advance(done.txs)
+        self._observer.committed(done.outcome)
+        return wire.CommitAnswer()
+
+    def _keep_evidence(self, done: _Finalized) -> None:
+        """What CometBFT proved of a validator, until a member puts it on the log by an act."""
+        if not done.misbehavior:
+            return
+        with self._evidence.open("ab") as file:
+            for one in done.misbehavior:
+                validator = one.validator or wire.Validator()
+                row = {
+                    "height": done.height, "type": one.type, "validator": validator.address.hex(),
+                    "at_height": one.height, "at": (one.time or wire.Timestamp()).ms,
+                }  # fmt: skip
+                file.write(encode(row) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    # Questions.
+
+    def _query(self, request: wire.Query) -> wire.QueryAnswer:
+        """`/p2p/filter/...`: who may connect. An address says nothing; the id that follows it does."""
+        kind, _, name = request.path.removeprefix("/p2p/filter/").partition("/")
+        if request.path.startswith("/p2p/filter/") and (kind == "addr" or (kind == "id" and self._welcome(name))):
+            return wire.QueryAnswer(height=self._heights.height)
+        return wire.QueryAnswer(1, f"{request.path} is not answered, or this node is neither a member's nor known.")
+
+
+def _updates(before: dict[bytes, int], after: dict[bytes, int]) -> tuple[wire.ValidatorUpdate, ...]:
+    """What changes, removals included, in the order of the keys."""
+    return tuple(
+        wire.ValidatorUpdate(wire.PublicKey(key), after.get(key, 0))
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    )
+
+
+def _result(reason: Reason, data: bytes = b"") -> wire.TxResult:
+    if reason == Reason.ACCEPTED:
+        return wire.TxResult(data=data)
+    return wire.TxResult(int(reason), log=reason.name, codespace=CODESPACE)

@@ -1,0 +1,309 @@
+"""CometBFT as an engine: the members' own validators agree on the order (architecture, decision 1).
+
+CometBFT runs as a process of its own and calls the application; we call its RPC to offer envelopes. One thread
+offers what waits, in batches, and again if CometBFT may have lost it. Tickets are settled at the Commit that holds
+their envelope, or once block time has outlived it.
+"""
+
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from tocsin.engine.cometbft import home
+from tocsin.engine.cometbft.application import Application
+from tocsin.engine.cometbft.home import Settings
+from tocsin.engine.cometbft.pool import tick
+from tocsin.engine.cometbft.process import Process
+from tocsin.engine.cometbft.rpc import Rpc, RpcUnreachable
+from tocsin.engine.cometbft.server import Server
+from tocsin.engine.ledger import Records
+from tocsin.engine.port import Clock, EngineBusy, EngineHalted, FinalBlock, Receipt, Ticket
+from tocsin.engine.signatures import Checker
+from tocsin.kernel.block import Outcome
+from tocsin.kernel.envelope import Envelope, Refusal, decode
+from tocsin.kernel.genesis import Genesis
+from tocsin.kernel.reasons import Reason
+
+MAX_WAITING = 16_384
+"""Envelopes that may wait for their block."""
+_BATCH, _BATCH_BYTES = 256, 512 * 1024
+_AGAIN_S = 5.0
+"""After so long an envelope without a block is offered again."""
+_RETRY_S = 0.25
+"""Pause while CometBFT does not answer."""
+_RECHECK_S = 1.0
+"""Longest sleep before a deadline, so that a clock that is set or jumps is noticed; and between two ticks."""
+
+
+class Journal(Records, Protocol):
+    """Records that can be read back block by block."""
+
+    @property
+    def durable(self) -> tuple[int, int]:
+        """Height and size of the last block on disk."""
+
+    def blocks(self, first: int = 0, last: int | None = None) -> Iterator[Any]:
+        """Blocks from one height to another."""
+        ...
+
+
+class _Waiting:
+    """An envelope without a block. `entered`: it was in the pool, so others may hold it too. `offered`: when last."""
+
+    __slots__ = ("entered", "envelope", "offered", "ticket")
+
+    def __init__(self, envelope: Envelope) -> None:
+        self.envelope = envelope
+        self.ticket = Ticket()
+        self.entered = False
+        self.offered = 0.0
+
+
+class CometEngine:
+    """See `tocsin.engine.port.Engine`. Starts at once; `stop` ends it and its CometBFT."""
+
+    def __init__(
+        self,
+        records: Journal,
+        genesis: Genesis,
+        program: Path,
+        settings: Settings,
+        clock: Clock,
+        verifier: Checker,
+        welcome: Callable[[str], bool] = lambda node: True,
+    ) -> None:
+        """`program`: from `install.find`. `welcome`: whether a node may connect, by its CometBFT id.
+
+        Raises HeightsLost where the home belongs to another store.
+        """
+        self._records = records
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._progress = threading.Condition(self._lock)
+        self._waiting: dict[bytes, _Waiting] = {}
+        self._inbox: deque[bytes] = deque()
+        self._final = records.durable[0]
+        self._stopping = False
+        self._stopped = False
+        self._closed = False
+        self._error: BaseException | None = None
+        self._application = Application(records, settings.folder, clock, verifier, self, welcome)
+        self._deadline = self._application.ledger.state.next_deadline()
+        # Socket paths have at most 108 bytes; a home may be deeper.
+        self._sockets = tempfile.TemporaryDirectory(prefix="tocsin-")
+        sockets = Path(self._sockets.name)
+        home.write(settings, genesis, sockets / "app", sockets / "rpc")
+        self.rpc_address: Path | str = settings.rpc or sockets / "rpc"
+        """Where CometBFT answers calls."""
+        self._rpc = Rpc(self.rpc_address)
+        self._server = Server(sockets / "app", self._application, self._fail)
+        self._process = Process(program, settings.folder, self._anew)
+        self._offering = threading.Thread(target=self._offer, name="offer", daemon=True)
+        self._offering.start()
+
+    # The port.
+
+    def submit(self, data: bytes) -> Ticket | Refusal:
+        """Offer an envelope (see the port)."""
+        envelope = decode(data)
+        if isinstance(envelope, Refusal):
+            return envelope
+        with self._lock:
+            if self._stopping:
+                raise self._halted()
+            if envelope.data in self._waiting:
+                return Refusal(Reason.SEEN_BEFORE)
+            if len(self._waiting) >= MAX_WAITING:
+                raise EngineBusy(f"{MAX_WAITING} envelopes wait already; send this one again in a few seconds.")
+            waiting = self._waiting[envelope.data] = _Waiting(envelope)
+            self._inbox.append(envelope.data)
+            self._work.notify()
+        return waiting.ticket
+
+    def blocks(self, after: int) -> Iterator[FinalBlock]:
+        """All final blocks above a height, as they come (see the port)."""
+        reached = after
+        while True:
+            with self._progress:
+                while self._final <= reached and not self._stopped:
+                    self._progress.wait()
+                final = self._final
+            if final <= reached:
+                return
+            yield from self._records.blocks(reached + 1, final)
+            reached = final
+
+    def final(self) -> int:
+        """Height of the last final block."""
+        return self._final
+
+    def stop(self) -> None:
+        """Stop CometBFT, then what answers it."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = self._stopping = True
+            self._work.notify_all()
+        self._offering.join()
+        self._process.stop()
+        self._server.close()
+        self._application.close()
+        self._rpc.close()
+        self._sockets.cleanup()
+        self._finish()
+
+    # Beyond the port.
+
+    @property
+    def error(self) -> BaseException | None:
+        """What halted the engine, None while nothing did."""
+        return self._error
+
+    @property
+    def process(self) -> Process:
+        """CometBFT."""
+        return self._process
+
+    def wake(self) -> None:
+        """Look at the clock again: it was set, or jumped."""
+        with self._lock:
+            self._work.notify_all()
+
+    # What the application tells, under its lock.
+
+    def checked(self, data: bytes, reason: Reason, *, again: bool) -> None:
+        """An envelope that never entered the pool is refused; one that did may be in a block of others yet."""
+        with self._lock:
+            waiting = self._waiting.get(data)
+            if waiting is None or again:
+                return
+            if reason == Reason.ACCEPTED:
+                waiting.entered = True
+            if reason == Reason.ACCEPTED or waiting.entered:
+                return
+            del self._waiting[data]
+        waiting.ticket.settle(Refusal(reason))
+
+    def committed(self, outcome: Outcome) -> None:
+        """Settle what the block holds, and what no later block may hold."""
+        answers: list[tuple[Ticket, Receipt | Refusal]] = []
+        with self._lock:
+            if outcome.changed:
+                self._final = outcome.height
+            for position, envelope in enumerate(outcome.consumed):
+                mine = self._waiting.pop(envelope.data, None)
+                if mine is not None:
+                    receipt = Receipt(
+                        envelope.digest, outcome.height, outcome.at, position, outcome.receipts[position]
+                    )
+                    answers.append((mine.ticket, receipt))
+            state = self._application.ledger.state
+            self._deadline = state.next_deadline()
+            for data, waiting in list(self._waiting.items()):
+                if waiting.envelope.digest in state.seen:
+                    answers.append((self._waiting.pop(data).ticket, Refusal(Reason.SEEN_BEFORE)))
+                elif waiting.envelope.header.valid_until <= outcome.at:
+                    answers.append((self._waiting.pop(data).ticket, Refusal(Reason.EXPIRED)))
+            self._progress.notify_all()
+            self._work.notify_all()
+        for ticket, answer in answers:
+            ticket.settle(answer)
+
+    # The thread that offers.
+
+    def _offer(self) -> None:
+        ticked: tuple[int | None, float] = (None, 0.0)
+        while True:
+            with self._lock:
+                if not self._inbox and not self._stopping:
+                    self._work.wait(self._sleep())
+                if self._stopping:
+                    return
+                now = time.monotonic()
+                batch = self._take(now)
+                due = self._due()
+            if due is not None and (ticked[0] != due or now - ticked[1] >= _RECHECK_S):
+                batch.append(tick(due))
+                ticked = (due, now)
+            if batch and not self._put(batch):
+                time.sleep(_RETRY_S)
+
+    def _put(self, batch: list[bytes]) -> bool:
+        """Offer a batch. What the pool does not take, for want of room or since CometBFT is starting, waits."""
+        try:
+            return not any("mempool is full" in why for why in self._rpc.offer(batch))
+        except RpcUnreachable:
+            with self._lock:
+                for data in batch:
+                    if data in self._waiting:
+                        self._waiting[data].offered = 0.0
+            return False
+
+    def _take(self, now: float) -> list[bytes]:
+        """What is new, then what has had no block for long."""
+        if not self._inbox:
+            self._inbox.extend(data for data, one in self._waiting.items() if now - one.offered >= _AGAIN_S)
+        batch: list[bytes] = []
+        size = 0
+        while self._inbox and len(batch) < _BATCH and size < _BATCH_BYTES:
+            data = self._inbox.popleft()
+            waiting = self._waiting.get(data)
+            if waiting is not None and now - waiting.offered >= _AGAIN_S:
+                waiting.offered = now
+                batch.append(data)
+                size += len(data)
+        return batch
+
+    def _due(self) -> int | None:
+        return self._deadline if self._deadline is not None and self._deadline <= self._clock() else None
+
+    def _sleep(self) -> float:
+        left = _RECHECK_S if self._deadline is None else (self._deadline - self._clock()) / 1000
+        return min(_RECHECK_S, left) if left > 0 else _RECHECK_S
+
+    # The end.
+
+    def _anew(self) -> None:
+        """Before each start of CometBFT: its pool is empty, so everything that waits is offered again."""
+        self._server.hang_up()
+        self._application.restarted()
+        with self._lock:
+            for waiting in self._waiting.values():
+                waiting.offered = 0.0
+
+    def _fail(self, error: Exception) -> None:
+        """The application cannot go on. CometBFT ends with its connections; no other is started."""
+        with self._lock:
+            if self._error is not None:
+                return
+            self._error = error
+            self._stopping = True
+            self._work.notify_all()
+        threading.Thread(target=self._halt, name="halt", daemon=True).start()
+
+    def _halt(self) -> None:
+        self._process.stop()
+        self._finish()
+
+    def _finish(self) -> None:
+        with self._lock:
+            self._stopped = True
+            left = list(self._waiting.values())
+            self._waiting.clear()
+            self._progress.notify_all()
+        for waiting in left:
+            waiting.ticket.fail(self._halted())
+
+    def _halted(self) -> EngineHalted:
+        why = "it was told to" if self._error is None else str(self._error)
+        halted = EngineHalted(
+            f"The engine has stopped: {why} Whether an envelope without a receipt was taken is unknown; look it up "
+            "or send it again after the start, it is never taken twice."
+        )
+        halted.__cause__ = self._error
+        return halted

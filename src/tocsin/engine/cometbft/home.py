@@ -1,0 +1,159 @@
+"""CometBFT's home folder, written by us: configuration, genesis, keys.
+
+Only what differs from CometBFT's defaults stands in `config.toml`. The file that keeps a validator from signing twice
+is made once and never touched again.
+"""
+
+import json
+from base64 import b64encode
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nacl.signing import SigningKey
+
+from tocsin.engine.cometbft.application import chain_id
+from tocsin.kernel.genesis import Genesis
+
+HEARTBEAT_S = 60
+"""Blocks come at least so often, or time would stand still (spec 4)."""
+_MAX_BLOCK_BYTES = 4 * 1024 * 1024
+_MAX_TX_BYTES = 256 * 1024
+"""The largest envelope, a relay's, in base64 within its wrapper."""
+
+
+class Settings(NamedTuple):
+    """How one node runs CometBFT.
+
+    `folder`: its home. `validator`: seed of the member's validator key, None for a node that only follows.
+    `node`: seed of the key by which other nodes know it. `listen`, `announce`: host:port to take connections at, and
+    to tell others. `peers`: `id@host:port` of nodes to dial. `commit_ms`: pause after a block; `round_ms`: how long a
+    proposal is waited for, at first. `rpc`: host:port of the RPC for others (state sync asks it), None for ours alone.
+    `sync`: where to get a snapshot, for a node without blocks.
+    """
+
+    folder: Path
+    validator: bytes | None
+    node: bytes
+    listen: str
+    peers: tuple[str, ...] = ()
+    announce: str = ""
+    commit_ms: int = 1000
+    round_ms: int = 3000
+    heartbeat_s: int = HEARTBEAT_S
+    one_host: bool = False
+    rpc: str | None = None
+    sync: "Sync | None" = None
+
+
+class Sync(NamedTuple):
+    """A block that is trusted, and two RPC addresses to check a snapshot's header by."""
+
+    servers: tuple[str, ...]
+    height: int
+    hash: str
+
+
+def node_id(seed: bytes) -> str:
+    """CometBFT's id of a node, from the seed of its node key."""
+    return _address(SigningKey(seed)).lower()
+
+
+def write(settings: Settings, genesis: Genesis, application: Path, rpc: Path) -> None:
+    """Write the home; `application`, `rpc`: the Unix sockets where CometBFT finds us and we find it."""
+    config, data = settings.folder / "config", settings.folder / "data"
+    for folder in (config, data):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (config / "config.toml").write_text(_toml(_config(settings, application, rpc)))
+    _write_json(config / "genesis.json", _genesis(genesis))
+    _write_secret(config / "node_key.json", {"priv_key": _private(SigningKey(settings.node))})
+    if settings.validator is not None:
+        key = SigningKey(settings.validator)
+        _write_secret(
+            config / "priv_validator_key.json",
+            {"address": _address(key), "pub_key": _public(bytes(key.verify_key)), "priv_key": _private(key)},
+        )
+        state = data / "priv_validator_state.json"
+        if not state.exists():
+            _write_secret(state, {"height": "0", "round": 0, "step": 0})
+
+
+def _config(settings: Settings, application: Path, rpc: Path) -> dict[str, dict[str, Any]]:
+    waits = {"timeout_propose": settings.round_ms, "timeout_prevote": settings.round_ms // 3,
+             "timeout_precommit": settings.round_ms // 3, "timeout_commit": settings.commit_ms}  # fmt: skip
+    sync = settings.sync
+    return {
+        "": {"proxy_app": f"unix://{application}", "abci": "socket", "filter_peers": True, "log_level": "info"},
+        "rpc": {
+            "laddr": f"unix://{rpc}" if settings.rpc is None else f"tcp://{settings.rpc}",
+            "max_request_batch_size": 0, "max_body_bytes": 8 * 1024 * 1024,
+        },
+        "p2p": {
+            "laddr": f"tcp://{settings.listen}", "external_address": settings.announce,
+            "persistent_peers": ",".join(settings.peers), "addr_book_strict": not settings.one_host,
+            "allow_duplicate_ip": settings.one_host,
+        },
+        "mempool": {
+            "type": "flood", "size": 20_000, "cache_size": 40_000, "max_tx_bytes": _MAX_TX_BYTES,
+            "max_txs_bytes": 256 * 1024 * 1024, "recheck": True, "recheck_timeout": "10s",
+        },
+        "consensus": {
+            **{name: f"{ms}ms" for name, ms in waits.items()},
+            "create_empty_blocks": False, "create_empty_blocks_interval": f"{settings.heartbeat_s}s",
+        },
+        "tx_index": {"indexer": "null"},
+        "storage": {"discard_abci_responses": False},
+        "statesync": {"enable": False} if sync is None else {
+            "enable": True, "rpc_servers": ",".join(sync.servers), "trust_height": sync.height,
+            "trust_hash": sync.hash, "trust_period": "168h",
+        },
+    }  # fmt: skip
+
+
+def _toml(config: dict[str, dict[str, Any]]) -> str:
+    lines = ["# Written anew at each start; change the node's own configuration instead."]
+    for section, values in config.items():
+        lines += ["", f"[{section}]"] if section else []
+        lines += [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _genesis(genesis: Genesis) -> dict[str, Any]:
+    """The same bytes on every node; the validators come from the application."""
+    created = datetime.fromtimestamp(genesis.created // 1000, UTC)
+    return {
+        "genesis_time": f"{created:%Y-%m-%dT%H:%M:%S}.{genesis.created % 1000:03}Z",
+        "chain_id": chain_id(genesis.digest),
+        "initial_height": "1",
+        "consensus_params": {
+            "block": {"max_bytes": str(_MAX_BLOCK_BYTES), "max_gas": "-1"},
+            "evidence": {"max_age_num_blocks": "100000", "max_age_duration": "172800000000000", "max_bytes": "1048576"},
+            "validator": {"pub_key_types": ["ed25519"]},
+            "version": {"app": str(genesis.protocol)},
+            "abci": {"vote_extensions_enable_height": "0"},
+        },
+        "app_hash": "",
+    }
+
+
+def _address(key: SigningKey) -> str:
+    return sha256(bytes(key.verify_key)).digest()[:20].hex().upper()
+
+
+def _public(key: bytes) -> dict[str, str]:
+    return {"type": "tendermint/PubKeyEd25519", "value": b64encode(key).decode()}
+
+
+def _private(key: SigningKey) -> dict[str, str]:
+    both = bytes(key) + bytes(key.verify_key)
+    return {"type": "tendermint/PrivKeyEd25519", "value": b64encode(both).decode()}
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=1) + "\n")
+
+
+def _write_secret(path: Path, value: dict[str, Any]) -> None:
+    path.touch(mode=0o600)
+    _write_json(path, value)

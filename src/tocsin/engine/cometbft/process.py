@@ -1,0 +1,89 @@
+"""The CometBFT process: started, watched, started again after longer and longer pauses, stopped.
+
+Its output goes to a file. When it ends by itself the last lines say why, and stand in `why`.
+"""
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 30.0
+_WELL_S = 30.0
+"""A process that ran this long was well: the next pause is the first again."""
+_STOP_S = 10.0
+_MAX_LOG = 64 * 1024 * 1024
+
+
+class Process:
+    """Runs until `stop`. `before`: called before each start, with no process running."""
+
+    def __init__(self, program: Path, home: Path, before: Callable[[], None]) -> None:
+        self._command = [str(program), "start", "--home", str(home)]
+        self._log = home / "cometbft.log"
+        self._before = before
+        self._stopping = threading.Event()
+        self._running: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self.starts = 0
+        self.why = ""
+        self._thread = threading.Thread(target=self._supervise, name="cometbft", daemon=True)
+        self._thread.start()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, while it runs."""
+        running = self._running
+        return None if running is None else running.pid
+
+    def again(self) -> None:
+        """End the process; a new one starts."""
+        with self._lock:
+            if self._running is not None:
+                self._running.terminate()
+
+    def stop(self) -> None:
+        """End the process, by force after ten seconds, and start no other."""
+        self._stopping.set()
+        self.again()
+        self._thread.join(_STOP_S)
+        with self._lock:
+            if self._running is not None:
+                self._running.kill()
+        self._thread.join()
+
+    def _supervise(self) -> None:
+        pause = _FIRST_PAUSE_S
+        while not self._stopping.is_set():
+            self._before()
+            started = time.monotonic()
+            self._run()
+            well = time.monotonic() - started >= _WELL_S
+            pause = _FIRST_PAUSE_S if well else min(2 * pause, _LONGEST_PAUSE_S)
+            self._stopping.wait(pause)
+
+    def _run(self) -> None:
+        if self._log.exists() and self._log.stat().st_size > _MAX_LOG:
+            self._log.replace(self._log.with_suffix(".log.1"))
+        with self._log.open("ab") as log:
+            with self._lock:
+                if self._stopping.is_set():
+                    return
+                self._running = subprocess.Popen(
+                    self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                    env={}, start_new_session=True,
+                )  # fmt: skip
+                self.starts += 1
+            status = self._running.wait()
+            with self._lock:
+                self._running = None
+        if not self._stopping.is_set():
+            self.why = f"CometBFT ended with status {status}: {self._last_words()}"
+
+    def _last_words(self) -> str:
+        with self._log.open("rb") as log:
+            log.seek(max(0, self._log.stat().st_size - 4096))
+            lines = log.read().decode(errors="replace").splitlines()
+        told = [line for line in lines if line.startswith(("E[", "ERROR", "panic"))] or lines
+        return told[-1].strip() if told else "it said nothing."
