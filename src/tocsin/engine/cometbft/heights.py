@@ -1,4 +1,4 @@
-"""CometBFT's heights beside ours (ADR 8).
+"""CometBFT's heights beside ours (ADR 9).
 
 CometBFT counts every block, the kernel those that change something. Which of CometBFT's is the last one kept must
 survive a kill at any moment. So each is written here, and synced, before the store commits what it changed; at a

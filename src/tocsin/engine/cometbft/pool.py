@@ -19,7 +19,7 @@ from tocsin.kernel.genesis import Check
 from tocsin.kernel.reasons import Reason
 
 TICK = b"tocsin deadline "
-"""A transaction that no block ever holds: while it waits, CometBFT makes blocks (ADR 9)."""
+"""A transaction that no block ever holds: while it waits, CometBFT makes blocks (ADR 10)."""
 _KEPT_BYTES = 64 * 1024 * 1024
 """Transactions known at most; what CometBFT's pool holds beyond is read and verified again for its block."""
 
