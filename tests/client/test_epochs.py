@@ -1,16 +1,37 @@
 """Dossiers over changes of the roster, and pinned checkpoints."""
 
+from msgspec.structs import replace
+
 from tests.client.histories import history_of_epochs, motion, rotated, texts
 from tests.client.world import HOUR, PEOPLE, World, judge, keys_of, signer
+from tocsin import charters
 from tocsin.client import signing
 from tocsin.client.policy import Pin, policy_of_roster
 from tocsin.client.verify import verify
 from tocsin.kernel.acts import (
     AdmitMotion,
+    ExpelMotion,
+    Seal,
     Standing,
     SuspendMotion,
 )  # fmt: skip
 from tocsin.kernel.leaves import RosterLeaf
+
+
+def test_a_motion_that_waited_for_a_seal_beyond_its_vote() -> None:
+    charter = charters.load("paper")
+    rules = [replace(rule, window_s=3600) if rule.kind == "motion.expel" else rule for rule in charter.rules]
+    world = World(charter=replace(charter, rules=rules))
+    rotated(world, "annan", "finality")
+    seal = Seal(world.notes[len(world.leaves)].decode())
+    expel = motion("expel", ExpelMotion("danei", Standing(["reporter", "voter"], "active")))
+    message = world.submit("annan", expel)
+    world.block(("beimen", judge(message)), ("cigu", judge(message)), ("health", judge(message)))
+    world.block(later=HOUR)
+    assert message in world.state.messages
+    world.block(("health", seal), later=15_000)
+    assert message not in world.state.messages
+    assert "Passed, it waited beyond its deadline" in texts(world, message)
 
 
 def test_every_policy_of_the_past_leads_to_the_present() -> None:

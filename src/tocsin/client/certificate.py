@@ -28,6 +28,7 @@ from tocsin.kernel.leaves import (
     Withdrawn,
 )
 from tocsin.kernel.quorum import need as smallest
+from tocsin.kernel.seals import UNSEATS
 
 MAX_LATE_MS = 120_000
 """A deadline reached later than this was missed by an outage and is moved (spec 4, F4)."""
@@ -317,12 +318,15 @@ def _deadline(case: Case, opened: Opened) -> None:
         _veto_window(case, opened)
     elif opened.ends is not None and record.at >= opened.ends:
         moved = record.at > opened.ends + MAX_LATE_MS
+        waited = isinstance(record.terms, UNSEATS)
         # A notice over before the deadline is tallied first, though one block reaches both of them (spec 4.1).
         require(
-            moved or opened.notice is not None,
+            moved or waited or opened.notice is not None,
             f"It was decided at {when(record.at)}, after its deadline of {when(opened.ends)}.",
         )
         why = f"An outage moved its deadline of {when(opened.ends)} (spec F4)" if moved else "At the end of its notice"
+        if waited:
+            why = f"Passed, it waited beyond its deadline of {when(opened.ends)} for a seal or an outage (11.4, F4)"
         case.say(f"{why}: decided {when(record.at)}.")
     elif opened.ends is not None:
         case.say(f"Decided before the deadline of {when(opened.ends)}.")
