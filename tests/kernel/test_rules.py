@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from tests.transcripts.play import Player
 from tocsin.kernel import acts
+from tocsin.kernel.leaves import EvidenceLeaf
 from tocsin.kernel.reasons import Reason
 
 PAPER = """
@@ -470,3 +471,51 @@ def test_one_used_key_among_new_ones_is_a_used_key() -> None:
         assert network.apply(player.now, [wrong]).receipts == [[Reason.KEY_USED]]
     unsorted = network.sign("a", [replace(submit, terms=replace(submit.terms, roles=["voter", "reporter"]))], player.now)
     assert network.apply(player.now, [unsorted]).receipts == [[Reason.NOT_SORTED]]
+
+
+def test_two_thirds_of_the_signers_are_not_enough_for_an_upgrade() -> None:
+    """More than two thirds, so that those who can go on make a quorum (spec 8.5)."""
+    player = go(Player(), """
+        network P charter=paper
+        members A,B,C: reporter voter
+        found
+        at 1h
+        A upgrade 2 as u
+        block
+        B,C endorse u
+        block
+        A,B ready 2
+        block
+    """)
+    assert player.network.state.meta.protocol == 1
+    go(player, "C ready 2\nblock")
+    assert player.network.state.meta.protocol == 2
+
+
+def test_a_roster_step_ends_with_a_roster() -> None:
+    """The last leaf but one of its checkpoint, and that leaf is a roster (spec 11.4)."""
+    player = go(Player(), LEVELS + UNDER + FIRST)
+    source, here = player.networks["N1"], player.networks["N2"]
+    act = source.relay_to(here, player.now)
+    last = source.relayed(len(source.log) - 2, len(source.log))
+    assert not last.leaf.startswith('{"leaf":"roster"')
+    wrong = here.sign("r", [replace(act, roster=last, leaves=[])], player.now)
+    assert here.apply(player.now, [wrong]).receipts == [[Reason.BAD_ROSTER]]
+
+
+def test_a_roster_is_taken_under_its_own_checkpoint_only() -> None:
+    """Under a later one it might not be the last: who signs that checkpoint must be known first (spec 11.4)."""
+    player = go(Player(), LEVELS + UNDER + FIRST + "B leave\nblock\nA present 0\nblock\n")
+    source, here = player.networks["N1"], player.networks["N2"]
+    (step,) = source.steps
+    act = source.relay_to(here, player.now, stay=True)
+    late = replace(act, leaves=[], roster=source.relayed(step.index, len(source.log)))
+    for one, reason in ((late, Reason.BAD_ROSTER), (source.relay_to(here, player.now), Reason.ACCEPTED)):
+        assert here.apply(player.now, [here.sign("r", [one], player.now)]).receipts == [[reason]]
+
+
+def test_evidence_names_those_it_proves_against_and_nobody_else() -> None:
+    """Of three members two signed both checkpoints (spec 11.4)."""
+    player = go(Player(), LEVELS + UNDER + FIRST + "in N2\nT evidence N1 lines=2\n")
+    (leaf,) = [one for one in player.network.block(player.now).leaves if isinstance(one, EvidenceLeaf)]
+    assert leaf.members == ["a", "b"]
