@@ -55,7 +55,6 @@ class Foreign:
         self.log: list[bytes] = [encode(["first leaf", origin])]
         self.outbox: list[int] = []
         self.made = 0
-        self.spoiled = False
 
     # The log.
 
@@ -85,8 +84,7 @@ class Foreign:
     # What is relayed.
 
     def relay(self, chance: "Chance", book: Oracle, at: int) -> wire.RelayAct:
-        """Some new leaves and those still waiting; `spoiled` says that a proof or the checkpoint is bad."""
-        self.spoiled = False
+        """Some new leaves and those still waiting, now and then with something missing or a bad proof."""
         for _ in range(chance.below(3)):
             leaf = self._leaf(chance, book, at)
             if leaf is not None:
@@ -103,23 +101,27 @@ class Foreign:
         if wrong in (93, 94) and act.leaves:
             bad = act.leaves[0]
             leaf = wire.RelayedLeaf(bad.index, bad.leaf, [*bad.proof[:-1], _b64([b"\x07" * 32])[0]])
-            self.spoiled = True
             return replace(act, leaves=[leaf, *act.leaves[1:]])
         return act
 
-    def shown(self, numbers: Sequence[int], pinned: int, at: int, lines: int = FINALITY) -> wire.RelayAct:
-        """What was sent to us under these numbers, on the newest checkpoint."""
-        size = len(self.log)
-        leaves = [
-            wire.RelayedLeaf(index, self.log[index].decode(), _b64(merkle.inclusion_proof(index, size, self._hash)))
-            for index in (self.outbox[number - 1] for number in numbers)
-        ]
-        proof = merkle.consistency_proof(pinned, size, self._hash)
-        return wire.RelayAct(self.origin, self.checkpoint(size, at, lines), _b64(proof), None, leaves)
+    def shown(
+        self, numbers: Sequence[int], pinned: int, at: int, lines: int = FINALITY, size: int = 0,
+        roster: int | None = None,
+    ) -> wire.RelayAct:  # fmt: skip
+        """What was sent to us under these numbers, on the newest checkpoint or that of a size; `roster`: its index."""
+        size = size or len(self.log)
+        leaves = [self._proven(self.outbox[number - 1], size) for number in numbers]
+        step = None if roster is None else self._proven(roster, size)
+        proof = merkle.consistency_proof(pinned, size, self._hash) if pinned <= size else ()
+        return wire.RelayAct(self.origin, self.checkpoint(size, at, lines), _b64(proof), step, leaves)
 
-    def contradiction(self, at: int, lines: int = FINALITY) -> wire.Evidence:
-        """Two checkpoints of one size with different roots."""
-        size = len(self.log)
+    def _proven(self, index: int, size: int) -> wire.RelayedLeaf:
+        proof = merkle.inclusion_proof(index, size, self._hash)
+        return wire.RelayedLeaf(index, self.log[index].decode(), _b64(proof))
+
+    def contradiction(self, at: int, lines: int | None = None) -> wire.Evidence:
+        """Two checkpoints of one size with different roots, final if not said otherwise."""
+        size, lines = len(self.log), FINALITY if lines is None else lines
         first = self.checkpoint(size, at, lines)
         second = self.checkpoint(size, at, lines, bytes.fromhex(_hex("other root", size)))
         return wire.Evidence(self.origin, first, second, None, [])

@@ -144,8 +144,6 @@ class Story(Writers):
         if isinstance(act, wire.Rotate) and member is not None and not chance.percent(10):
             key = member.keys.root
         proofs = not (doubtful and _proves(act) and chance.percent(8))
-        if isinstance(act, wire.RelayAct) and self.peers[act.peer].spoiled:
-            proofs = False
         genesis, signed, until = book.genesis, True, self.at + 600_000
         wrong = chance.below(100) if doubtful else 0
         if wrong > 92:

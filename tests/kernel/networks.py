@@ -148,7 +148,7 @@ ROLES: tuple[tuple[str, ...], ...] = (
 )
 
 
-def some_network(chance: Chance) -> Genesis:
+def some_network(chance: Chance, origin: str = "here.example/n") -> Genesis:
     members = [(f"m{i}", chance.of(ROLES) if i > 2 else ("reporter", "voter")) for i in range(1 + chance.below(7))]
     if len(members) > 3 and chance.percent(60):
         members[-1] = (members[-1][0], ("relay", "supervisor"))
@@ -158,4 +158,4 @@ def some_network(chance: Chance) -> Genesis:
         members[3] = (members[3][0], ("auditor",))
     voters = sum(1 for _, roles in members if "voter" in roles)
     supervisors = sum(1 for _, roles in members if "supervisor" in roles)
-    return network(some_charter(chance, max(1, voters), supervisors), members)
+    return network(some_charter(chance, max(1, voters), supervisors), members, origin)

@@ -418,7 +418,7 @@ class Writers:
         known = [o for o in sorted(self.peers) if o in self.book.peers]
         if not known or chance.percent(25):
             return self._anyone(), self._against_ourselves()
-        lines = FINALITY if chance.percent(70) else chance.below(FINALITY + 1)
+        lines = None if chance.percent(70) else chance.below(FINALITY + 1)
         return self._anyone(), self.peers[chance.of(known)].contradiction(self.at, lines)
 
     def _against_ourselves(self) -> wire.Evidence:

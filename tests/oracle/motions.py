@@ -182,7 +182,7 @@ def _peer(book: Book, terms: Any) -> list[R]:
     if terms.entry is None:
         return found
     if terms.entry.genesis == book.genesis or terms.origin == book.origin:
-        found.append(R.NOT_APPLICABLE)
+        found.append(R.LOOP)
     others = [p for o, p in book.next_peers.items() if o != terms.origin and p.entry.relation == "parent"]
     if terms.entry.relation == "parent" and others:
         found.append(R.SECOND_PARENT)

@@ -99,7 +99,13 @@ def submit(book: Book, act: wire.Submit, where: Context) -> list[R]:
     if family in ("finding", "finding.review"):
         target = book.message(terms.target)
         if target is None:
-            return [*found, R.UNKNOWN_MESSAGE]
+            found.append(R.UNKNOWN_MESSAGE)
+            rule = law.match(book.charter, kind, "none")
+            if rule is None:
+                found.append(R.NO_RULE)
+            elif not book.holds(book.members[where.author], list(rule.issuers), None, None):
+                found.append(R.NOT_AN_ISSUER)
+            return found
         status = target.status
     at_issue = joins
     if target is not None:
