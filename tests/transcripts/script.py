@@ -378,17 +378,21 @@ class Verbs:
 
     def do_evidence(self, other: str, *rest: str, size: str | None = None, lines: str | None = None,
                     root: str = "another history") -> Said:  # fmt: skip
-        """evidence N1 [size=9] [lines=1] [same | fork | grown]: two checkpoints of one size of N1 with different roots, or
-        the second of a log that forked before that size, or of the true one, with a proof that fails"""
+        """evidence N1 [size=9] [lines=1] [same | fork | grown | old]: two checkpoints of one size of N1 with different
+        roots, or the second of a log that forked before that size, or of the true one, with a proof that fails; signed
+        by the members that sign, or by those of the first roster with the keys of then"""
         source = self.networks[other]
         at = len(source.log) if size is None else int(size)
         said = None if lines is None else int(lines)
-        first = source.checkpoint(self.now, size=at, lines=said)
+        members = source.steps[0].before if "old" in rest else None
+        first = source.checkpoint(self.now, members, size=at, lines=said)
         if "fork" in rest or "grown" in rest:
             fork = source.forked(at)
             later = fork if "fork" in rest else source
             second = later.checkpoint(self.now, lines=said)
             proof = fork.consistency(at, len(fork.log))
             return Said(acts.Evidence(source.origin, first, second, fork.root(at).hex(), proof))
-        second = first if "same" in rest else source.checkpoint(self.now, size=at, lines=said, root=seed(other, root))
+        second = first if "same" in rest else source.checkpoint(
+            self.now, members, size=at, lines=said, root=seed(other, root)
+        )
         return Said(acts.Evidence(source.origin, first, second, None, []))

@@ -16,7 +16,7 @@ from tocsin.kernel.quorum import finality
 from tocsin.kernel.reasons import Reason
 from tocsin.kernel.rows import ORIGINAL
 from tocsin.kernel.state import State
-from tocsin.kernel.statements import Statement, cosigners_of_members, cosigners_of_peer, read_statement
+from tocsin.kernel.statements import Statement, cosigner_name, cosigners_of_peer, read_statement
 from tocsin.tlog import Cosigner, merkle
 from tocsin.tlog.note import decode_base64
 
@@ -31,11 +31,19 @@ class Contradiction(NamedTuple):
 
 
 def cosigners(state: State, origin: str) -> list[Cosigner]:
-    """The finality keys of the current epoch that may be caught on this log."""
-    if origin == state.meta.origin:
-        return cosigners_of_members(origin, state.members)
-    peer = state.peers.get(origin)
-    return [] if peer is None else cosigners_of_peer(peer)
+    """The keys that may be caught on this log: of a peer those that count, of our own every one that a member ever had,
+    so that neither leaving nor a new key lets anybody get away (spec 11.4)."""
+    if origin != state.meta.origin:
+        peer = state.peers.get(origin)
+        return [] if peer is None else cosigners_of_peer(peer)
+    keys = [(member.id, member.keys.finality) for member in state.roster]
+    keys += [(row.member, key) for key, row in sorted(state.tables["key"].items()) if row.member]
+    # A note with two keys of one name and id cannot be read; who makes himself such a second key gains nothing by it.
+    known: dict[tuple[str, bytes], Cosigner] = {}
+    for member, key in keys:
+        one = Cosigner(cosigner_name(origin, member), bytes.fromhex(key))
+        known.setdefault((one.name, one.vkey.key_id), one)
+    return list(known.values())
 
 
 def contradiction(state: State, act: Evidence) -> Contradiction | None:
@@ -109,7 +117,7 @@ def take(draft: Draft, author: str, act: Evidence, verdicts: list[bool], act_dig
     shown = new or signers
     suspended: list[str] = []
     if peer is None:
-        members = sorted(m.id for m in draft.state.members.values() if m.keys.finality in shown)
+        members = sorted({draft.get("key", one).member for one in shown})
         for one in members:
             draft.account(one).stains += 1
             suspended += motions.suspend_for_evidence(draft, one)
