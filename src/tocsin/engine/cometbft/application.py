@@ -3,9 +3,9 @@
 CometBFT calls from four connections at once; one lock orders everything but the check of signatures.
 """
 
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -43,6 +43,11 @@ def validators(members: Mapping[str, Member]) -> dict[bytes, int]:
     }
 
 
+def validator_address(key: bytes) -> bytes:
+    """How CometBFT names an Ed25519 key."""
+    return sha256(key).digest()[:20]
+
+
 class Observer(Protocol):
     """Who wants to know what the application learns. Called under its lock: be quick."""
 
@@ -62,16 +67,19 @@ class _Block(NamedTuple):
     codes: list[Reason]
 
 
+_Proposal = wire.PrepareProposal | wire.ProcessProposal | wire.FinalizeBlock
+_Key = tuple[int, int, tuple[bytes, ...], tuple[wire.Misbehavior, ...]]
+"""What a candidate depends on: height, time in ms, transactions, misbehaviour."""
+
+
 class _Finalized(NamedTuple):
     height: int
     txs: tuple[bytes, ...]
     outcome: Outcome
-    misbehavior: tuple[wire.Misbehavior, ...]
-    answer: wire.FinalizeBlockAnswer
 
 
 class Application:
-    """One network's. `home`: where its heights and CometBFT's evidence are kept."""
+    """One network's. `home`: where its heights are kept."""
 
     def __init__(
         self,
@@ -86,11 +94,10 @@ class Application:
         self.ledger = Ledger(records)
         self.lock = threading.RLock()
         self._heights = Heights(home / "heights", self.ledger.state.meta.height)
-        self._evidence = home / "misbehaviour.jsonl"
         self._pool = Pool(self.ledger, clock, verifier)
         self._observer = observer
         self._welcome = welcome
-        self._candidates: dict[tuple[int, int, tuple[bytes, ...]], _Block] = {}
+        self._candidates: dict[_Key, _Block] = {}
         self._finalized: _Finalized | None = None
 
     def close(self) -> None:
@@ -170,38 +177,48 @@ class Application:
 
     # A block. Its three calls go through one function, so that they agree (spec 3.3).
 
-    def _apply(self, height: int, time: wire.Timestamp | None, txs: tuple[bytes, ...]) -> _Block:
-        at = (time or wire.Timestamp()).ms
-        key = (height, at, txs)
+    def _apply(self, proposal: _Proposal) -> _Block:
+        at = (proposal.time or wire.Timestamp()).ms
+        key = (proposal.height, at, proposal.txs, proposal.misbehavior)
         known = self._candidates.get(key)
         if known is not None:
             return known
-        codes, envelopes, verdicts = self._pool.take(txs)
-        outcome = self.ledger.propose(at, envelopes, verdicts)
+        codes, envelopes, verdicts = self._pool.take(proposal.txs)
+        outcome = self.ledger.propose(at, envelopes, verdicts, self._caught(proposal.misbehavior))
         readable = [place for place, code in enumerate(codes) if code == Reason.ACCEPTED]
         for position, reason in outcome.dropped:
             codes[readable[position]] = reason
+        return self._remember(key, _Block(outcome, codes))
+
+    def _remember(self, key: _Key, block: _Block) -> _Block:
         while len(self._candidates) >= _CANDIDATES:
             del self._candidates[next(iter(self._candidates))]
-        block = self._candidates[key] = _Block(outcome, codes)
+        self._candidates[key] = block
         return block
+
+    def _caught(self, misbehavior: tuple[wire.Misbehavior, ...]) -> list[str]:
+        """The keys of those that CometBFT proved to have voted twice; it names them by address only."""
+        if not misbehavior:
+            return []
+        keys = {validator_address(bytes.fromhex(key)): key for key in self.ledger.state.tables["key"]}
+        named = [one.validator.address for one in misbehavior if one.validator is not None]
+        return [keys[address] for address in named if address in keys]
 
     def _prepare(self, request: wire.PrepareProposal) -> wire.PrepareProposalAnswer:
         """What came is within the size already; only what a block may not hold is left out."""
-        block = self._apply(request.height, request.time, request.txs)
+        block = self._apply(request)
         kept = tuple(tx for tx, code in zip(request.txs, block.codes, strict=True) if code == Reason.ACCEPTED)
         if len(kept) != len(request.txs):
             # Without the others it is the same block, which comes back as a proposal at once.
-            key = (request.height, (request.time or wire.Timestamp()).ms, kept)
-            self._candidates[key] = _Block(block.outcome._replace(dropped=[]), [Reason.ACCEPTED] * len(kept))
+            key = (request.height, (request.time or wire.Timestamp()).ms, kept, request.misbehavior)
+            self._remember(key, _Block(block.outcome._replace(dropped=[]), [Reason.ACCEPTED] * len(kept)))
         return wire.PrepareProposalAnswer(kept)
 
     def _process(self, request: wire.ProcessProposal) -> wire.ProcessProposalAnswer:
-        block = self._apply(request.height, request.time, request.txs)
-        return wire.ProcessProposalAnswer(wire.REJECT if any(block.codes) else wire.ACCEPT)
+        return wire.ProcessProposalAnswer(wire.REJECT if any(self._apply(request).codes) else wire.ACCEPT)
 
     def _finalize(self, request: wire.FinalizeBlock) -> wire.FinalizeBlockAnswer:
-        outcome, codes = self._apply(request.height, request.time, request.txs)
+        outcome, codes = self._apply(request)
         receipts = iter(outcome.receipts)
         results = tuple(_result(code, encode(next(receipts)) if code == Reason.ACCEPTED else b"") for code in codes)
         answer = wire.FinalizeBlockAnswer(results, app_hash=self._hash())
@@ -218,7 +235,7 @@ class Application:
                     wire.ConsensusParams(wire.VersionParams(protocol)) if protocol != state.meta.protocol else None
                 ),
             )
-        self._finalized = _Finalized(request.height, request.txs, outcome, request.misbehavior, answer)
+        self._finalized = _Finalized(request.height, request.txs, outcome)
         return answer
 
     def _commit(self) -> wire.CommitAnswer:
@@ -226,7 +243,6 @@ class Application:
         if done is None:
             raise ValueError("CometBFT committed a block that it had not finalized.")
         state = self.ledger.state
-        self._keep_evidence(done)
         self._heights.announce(done.height, done.outcome.height if done.outcome.changed else state.meta.height)
         if done.outcome.changed:
             self.ledger.commit(done.outcome)
@@ -236,21 +252,6 @@ class Application:
         self._pool.advance(done.txs)
         self._observer.committed(done.outcome)
         return wire.CommitAnswer()
-
-    def _keep_evidence(self, done: _Finalized) -> None:
-        """What CometBFT proved of a validator, until a member puts it on the log by an act."""
-        if not done.misbehavior:
-            return
-        with self._evidence.open("ab") as file:
-            for one in done.misbehavior:
-                validator = one.validator or wire.Validator()
-                row = {
-                    "height": done.height, "type": one.type, "validator": validator.address.hex(),
-                    "at_height": one.height, "at": (one.time or wire.Timestamp()).ms,
-                }  # fmt: skip
-                file.write(encode(row) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
 
     # Questions.
 

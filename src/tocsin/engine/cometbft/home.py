@@ -7,13 +7,12 @@ is made once and never touched again.
 import json
 from base64 import b64encode
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from nacl.signing import SigningKey
 
-from tocsin.engine.cometbft.application import chain_id
+from tocsin.engine.cometbft.application import chain_id, validator_address
 from tocsin.kernel.genesis import Genesis
 
 HEARTBEAT_S = 60
@@ -138,7 +137,7 @@ def _genesis(genesis: Genesis) -> dict[str, Any]:
 
 
 def _address(key: SigningKey) -> str:
-    return sha256(bytes(key.verify_key)).digest()[:20].hex().upper()
+    return validator_address(bytes(key.verify_key)).hex().upper()
 
 
 def _public(key: bytes) -> dict[str, str]:

@@ -74,8 +74,13 @@ def _text(error: Any) -> str:
 def _connect(address: Path | str) -> http.client.HTTPConnection:
     if isinstance(address, str):
         return http.client.HTTPConnection(address, timeout=_WAIT_S)
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        link.settimeout(_WAIT_S)
+        link.connect(str(address))
+    except OSError:
+        link.close()
+        raise
     connection = http.client.HTTPConnection("localhost", timeout=_WAIT_S)
-    connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.sock.settimeout(_WAIT_S)
-    connection.sock.connect(str(address))
+    connection.sock = link
     return connection
