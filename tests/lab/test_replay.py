@@ -14,6 +14,7 @@ from tocsin.lab.archive import Archive, Gap
 from tocsin.lab.calibrate import Frozen, calibrate, default_for
 from tocsin.lab.days import day_of
 from tocsin.lab.drive import DAY_MS, morning
+from tocsin.lab.frontier import frontier
 from tocsin.lab.knowledge import Knowledge
 from tocsin.lab.page import page
 from tocsin.lab.replay import Bar, Replay, bars_for, compare, drive_hosted
@@ -106,7 +107,24 @@ def test_every_family_has_a_line_at_the_frozen_rules_false_rate_or_is_named(done
     assert {row.id for row in done.beside.rows if not row.equal} == families | {"pilot", "paper", "broadcast-only"}
     assert all(row.periods[0].tally.false() == 0 for row in done.beside.rows if row.equal)
     assert {row.id for row in done.beside.rows if row.moves_data} == {f for f in families if f.startswith("pooled")}
-    assert len(done.curves) == len(families)
+    assert {one.id for one in done.curves} == families | {"paper", "broadcast-only"}
+
+
+def test_charters_are_curves_too_and_run_through_their_line_of_table_1(done: Replay, nation: Archive) -> None:
+    for one in done.curves:
+        row = done.beside.row(one.id)
+        if one.id in ("paper", "broadcast-only"):
+            assert row is not None
+            assert [point.parameters for point in one.points] == [(1,), (2,), (3,), (5,)]
+            assert one.points[1].tally == row.periods[0].tally
+    anyone = next(one for one in done.curves if one.id == "broadcast-only")
+    false = [point.tally.false() for point in anyone.points]
+    assert false == sorted(false, reverse=True)
+    assert false[0] > false[-1]
+    drawn = frontier(done)
+    assert drawn.count('class="family charter broadcast-only"') == 2  # the curve and its key
+    uncalibrated = replayed(nation, default_for(nation, SPLIT, "Too few years."))
+    assert {"pilot", "paper", "broadcast-only"} < {one.id for one in uncalibrated.curves}
 
 
 def test_leads_are_signed_and_count_from_the_final_record(done: Replay) -> None:

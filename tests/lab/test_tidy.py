@@ -51,6 +51,22 @@ def test_counts_and_tree_are_read(read: Read) -> None:
     assert (iso(archive.first_day), iso(archive.last_day), archive.step) == ("2015-06-01", "2015-06-05", 1)
 
 
+@pytest.mark.parametrize("odd", ["\u2028", "\u2029", "\x0b", "\x0c", "\x1c", "\x85"])
+def test_only_line_ends_count_as_lines(read: Read, odd: str) -> None:
+    table = TABLE + f'"Two{odd}Words",臺南市,臺灣\n'
+    assert f"Two{odd}Words" in {agency.name for agency in read(table=table).agencies}
+    counts = HEAD + f'"Two{odd}Words",2015-06-01,1\nWest,2015-06-02,-1\n'
+    with pytest.raises(SourceError, match="line 3: a count of -1 is negative"):
+        read(counts, table)
+
+
+def test_a_line_end_within_quotes_is_part_of_the_cell(read: Read) -> None:
+    table = TABLE.replace("\n", "\r\n") + '"Two\r\nWords",臺南市,臺灣\r\n'
+    counts = HEAD + '"Two\r\nWords",2015-06-01,1\nWest,2015-06-02,-1\n'
+    with pytest.raises(SourceError, match="line 4: a count of -1 is negative"):
+        read(counts, table)
+
+
 def test_the_digest_follows_both_files(read: Read) -> None:
     first, again = read().digest, read().digest
     assert first == again

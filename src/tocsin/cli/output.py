@@ -46,6 +46,10 @@ class Steps:
         self._bar = bar
         self._task = task
 
+    def below(self, total: int, what: str) -> "Steps":
+        """A further bar below this one, for what comes next."""
+        return Steps(self._bar, self._bar.add_task(what, total=total))
+
     def step(self, _: int = 0) -> None:
         """One more done."""
         self._bar.advance(self._task)

@@ -1,7 +1,6 @@
 """`tocsin replay` and `tocsin calibrate`: try a rule on a real outbreak before voting it in."""
 
 import argparse
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, get_args
@@ -10,6 +9,7 @@ import msgspec
 
 from tocsin import charters
 from tocsin.cli.output import Failure, add_json, print_json, progress
+from tocsin.cli.places import make_room, try_to_write, write
 from tocsin.cli.verify import read
 from tocsin.lab import sources, study, terminal
 from tocsin.lab.archive import Archive, ArchiveError
@@ -77,42 +77,51 @@ def day(text: str) -> int:
 def run_replay(options: argparse.Namespace) -> int:
     """Replay, then print the summary; a bar that fails is printed, not hidden."""
     started = time.perf_counter()
-    archive = load(options)
+    first = None if options.first is None else day(options.first)
+    last = None if options.last is None else day(options.last)
     try:
         frozen = None if options.calibration is None else load_frozen(read(options.calibration, 1 << 20))
     except ValueError as error:
         raise Failure(f"{options.calibration}: {error}") from error
-    first = None if options.first is None else day(options.first)
-    last = None if options.last is None else day(options.last)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = options.data_dir or Path(scratch)
-        try:
-            plan = study.plan(archive, frozen=frozen, first=first, last=last, known=options.known)
-            with progress(plan.days, "days") as steps:
-                done = study.run(plan, tuple(options.charter or ("pilot",)), folder, steps.step)
-        except ValueError as error:
-            raise Failure(str(error)) from error
-        if options.report is not None:
-            options.report.write_text(page(done.replay, dossier=done.dossier, command=done.command), encoding="utf-8")
-        said = summary(done.replay, wall_s=time.perf_counter() - started)
-        if options.json:
-            print_json(said)
-        else:
-            print("\n".join(terminal.lines(done.replay, done.paths(options.report), done.command)))
+    archive = load(options)
+    try_to_write(options.report, "--report")
+    if options.data_dir is not None:
+        make_room(options.data_dir)
+    charters_asked = tuple(dict.fromkeys(options.charter or ("pilot",)))
+    try:
+        with progress(20, "cells of the grid") as steps:
+            plan = study.plan(
+                archive, frozen=frozen, first=first, last=last, known=options.known, progress=steps.to
+            )
+        with progress(1, "runs to compare with") as runs:
+            mornings = runs.below(len(charters_asked) * plan.days, "mornings").step
+            done = study.run(
+                plan, charters_asked, options.data_dir, mornings, full=options.report is not None, beside=runs.to
+            )
+    except ValueError as error:
+        raise Failure(str(error)) from error
+    if options.report is not None:
+        write(options.report, page(done.replay, dossier=done.dossier, command=done.command).encode())
+    if options.json:
+        print_json(summary(done.replay, wall_s=time.perf_counter() - started))
+    else:
+        print("\n".join(terminal.lines(done.replay, done.paths(options.report), done.command)))
     return 0
 
 
 def run_calibrate(options: argparse.Namespace) -> int:
     """Run the grid on what was known, choose, and freeze."""
+    until = day(options.until)
     archive = load(options)
+    try_to_write(options.output, "--output")
     try:
         with progress(20, "cells of the grid") as steps:
-            found = calibrate(archive, day(options.until), progress=steps.to)
+            found = calibrate(archive, until, progress=steps.to)
     except ValueError as error:
         raise Failure(str(error)) from error
     frozen = found.frozen
     if options.output is not None:
-        options.output.write_bytes(msgspec.json.format(msgspec.json.encode(frozen), indent=1) + b"\n")
+        write(options.output, msgspec.json.format(msgspec.json.encode(frozen), indent=1) + b"\n")
     if options.json:
         print_json({**msgspec.to_builtins(frozen), "digest": frozen.digest})
     else:

@@ -1,17 +1,19 @@
 """Charters, single agencies and pooled data side by side, on the same knowledge (replay 13)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from tocsin.lab.archive import Archive
 from tocsin.lab.baselines import Detector, standard_detectors
-from tocsin.lab.calibrate import Frozen
+from tocsin.lab.calibrate import GRID_CASES, Frozen
 from tocsin.lab.days import day_of, iso
 from tocsin.lab.knowledge import Knowledge
-from tocsin.lab.runs import Run, drive_tree
+from tocsin.lab.roster import Rule
+from tocsin.lab.runs import Run, drive_bare, drive_tree
 from tocsin.lab.scoring import (
     Curve,
+    Point,
     Span,
     Tally,
     at_equal_false_rate,
@@ -128,7 +130,7 @@ def compare(
     rows = [row for name, run in runs.items() for row in _charter_rows(truth, name, run, frozen, periods)]
     rate = rows[0].periods[0].tally.false_rate()
     warm = Span(first, last)
-    curves: list[Curve] = []
+    curves = _charter_curves(knowledge, truth, frozen, runs, periods[0].span)
     unequal: list[str] = []
     for detector in standard_detectors(knowledge):
         learnt = periods[0].span
@@ -177,6 +179,28 @@ def _charter_rows(
         Beside(name, name, settings[name], level, False, False, verdicts, _measured(truth, verdicts, periods))
         for level, verdicts in levels
     ]
+
+
+def _charter_curves(
+    knowledge: Knowledge, truth: Truth, frozen: Frozen, runs: Mapping[str, Run], learnt: Span
+) -> list[Curve]:
+    """Each charter's county records over the cases that make an agency see. `pilot` is swept with the frozen endorsers
+    where there is no grid, which has it for every number of them."""
+    found = []
+    for name in CHARTERS:
+        if name == "pilot" and frozen.calibrated:
+            continue
+        points = []
+        for cases in GRID_CASES:
+            if cases == frozen.cases:
+                run = runs[name]
+            else:
+                rule = Rule(cases, frozen.endorsers, frozen.ballot_days)
+                first, last = knowledge.first_morning, min(learnt.last, knowledge.last_morning)
+                run = drive_bare(knowledge, truth, name, rule, frozen.window_days, first, last)
+            points.append(Point((cases,), tally(truth, run.verdicts, learnt)))
+        found.append(Curve(name, name, False, tuple(points)))
+    return found
 
 
 def _detector_row(

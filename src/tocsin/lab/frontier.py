@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tocsin.lab import svg
 from tocsin.lab.calibrate import CAP
+from tocsin.lab.compare import CHARTERS
 from tocsin.lab.days import day_of
 from tocsin.lab.replay import Replay
 from tocsin.lab.scoring import DAYS_A_YEAR, Tally
@@ -99,9 +100,12 @@ def _families(replay: Replay) -> Iterator[_Line]:
             ],
         )  # fmt: skip
     for swept in replay.curves:
-        spots = [_spot(f"threshold {point.parameters[0]:g}", point.tally) for point in swept.points]
+        charter = swept.id in CHARTERS
+        what = "c=" if charter else "threshold "
+        spots = [_spot(f"{what}{point.parameters[0]:g}", point.tally) for point in swept.points]
         kept = [spot for spot in reversed(spots) if spot is not None and spot.false <= TICKS[-1]]
-        yield _Line(swept.id.replace("-", " "), f"{'pooled' if swept.moves_data else 'single'} {swept.id}", kept)
+        style = "charter" if charter else "pooled" if swept.moves_data else "single"
+        yield _Line(swept.label if charter else swept.id.replace("-", " "), f"{style} {swept.id}", kept)
 
 
 def _named(replay: Replay) -> Iterator[tuple[str, bool, _Spot]]:

@@ -1,5 +1,7 @@
 """From the reports of a drive to the incidents that scoring judges: what a county, or the nation, recorded and when."""
 
+from collections.abc import Mapping
+
 from tocsin.lab.drive import Drive, day_at
 from tocsin.lab.truth import Incident
 
@@ -7,12 +9,12 @@ __all__ = ["incidents_of", "national_incidents"]
 
 
 def incidents_of(drive: Drive) -> list[Incident]:
-    """The incidents of the territories: the days of their final records, in order."""
+    """The incidents of the territories, by network and day: the days of their final records, in order."""
     days: dict[tuple[int, str], list[int]] = {}
     for report in drive.ended:
         if report.state == "recorded" and report.final is not None and report.incident is not None:
             days.setdefault((report.network, report.incident), []).append(day_at(report.final))
-    return [Incident(network, tuple(sorted(found)), ref) for (network, ref), found in sorted(days.items())]
+    return _in_order(days)
 
 
 def national_incidents(drive: Drive) -> list[Incident]:
@@ -21,4 +23,9 @@ def national_incidents(drive: Drive) -> list[Incident]:
     for report in drive.ended:
         if report.national == "recorded" and report.national_at is not None and report.incident is not None:
             days.setdefault((report.network, report.incident), []).append(day_at(report.national_at))
-    return [Incident(network, tuple(sorted(found)), ref) for (network, ref), found in sorted(days.items())]
+    return _in_order(days)
+
+
+def _in_order(days: Mapping[tuple[int, str], list[int]]) -> list[Incident]:
+    found = [Incident(network, tuple(sorted(one)), ref) for (network, ref), one in days.items()]
+    return sorted(found, key=lambda one: (one.network, one.days, one.ref))

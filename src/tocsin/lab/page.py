@@ -1,6 +1,6 @@
 """The page of a replay: one self-contained HTML file, in the order of the study protocol."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from html import escape
 from importlib.resources import files
 
@@ -8,6 +8,7 @@ from tocsin.lab import figures, tables
 from tocsin.lab.days import iso
 from tocsin.lab.drive import day_at
 from tocsin.lab.frontier import frontier
+from tocsin.lab.references import OFFICIAL
 from tocsin.lab.replay import Replay
 from tocsin.lab.truth import Wave
 
@@ -23,14 +24,6 @@ CANNOT_SHOW = (
     "not a number of cases averted."
 )
 
-
-DEFECTS: Mapping[str, tuple[str, ...]] = {
-    "dengue-taiwan": (
-        "from 2023 on the Ministry's columns for the place of infection are mostly empty; the Taiwan CDC's own fill in",
-        "2010 and its command centre lie inside the calibration, so they are never a test",
-    ),
-}
-"""What must be said about a source beside its own notes."""
 
 
 def page(replay: Replay, *, dossier: str | None = None, command: str | None = None) -> str:
@@ -234,8 +227,15 @@ def _limits(replay: Replay) -> Iterator[str]:
     yield "<h2>What this cannot show</h2>"
     yield f"<p class=box>{escape(CANNOT_SHOW)}</p>"
     yield f"<p class=caveat>Source: {escape(replay.archive.citation or replay.archive.source)}</p>"
-    said = dict.fromkeys((*replay.archive.notes, *DEFECTS.get(replay.archive.source, ()), *replay.main.said))
+    said = dict.fromkeys((*replay.archive.notes, *_no_tests(replay), *replay.main.said))
     yield "<ul class=caveat>" + "".join(f"<li>{escape(one)}</li>" for one in said) + "</ul>"
+
+
+def _no_tests(replay: Replay) -> Iterator[str]:
+    """Official dates that the rule was calibrated on (replay 14)."""
+    for one in OFFICIAL.get(replay.archive.source, ()):
+        if one.day <= replay.split:
+            yield f"the {one.label} of {iso(one.day)} lies inside the calibration, so it is never a test"
 
 
 def _members(replay: Replay) -> Iterator[str]:

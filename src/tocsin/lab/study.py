@@ -2,12 +2,14 @@
 
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tocsin.lab.archive import Archive
-from tocsin.lab.calibrate import Frozen, frozen_for
-from tocsin.lab.days import day_of
+from tocsin.lab.calibrate import Frozen, Progress, frozen_for, span_for
+from tocsin.lab.days import day_of, iso
 from tocsin.lab.drive import Report
 from tocsin.lab.hosting import ReplayNode
 from tocsin.lab.knowledge import Knowledge, KnownRule
@@ -16,7 +18,6 @@ from tocsin.lab.truth import Truth
 
 WARM_UP_DAYS = 365
 """Driven before the span and discarded: a cold start would lead by months (replay 8)."""
-DENGUE_SPAN = (day_of("2015-01-01"), day_of("2015-12-31"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A finished study: its results, and the dossier of the largest outbreak's record with its check."""
+    """A finished study: its results and, where its networks were kept, the dossier of the largest outbreak's record
+    with its check."""
 
     replay: Replay
     dossier: str | None
     command: str | None
-    folder: Path
 
     def paths(self, report: Path | None) -> list[str]:
         """What a person may want to open."""
@@ -53,47 +54,72 @@ class Done:
 
 def plan(
     archive: Archive, *, frozen: Frozen | None = None, first: int | None = None, last: int | None = None,
-    known: KnownRule = "confirmation",
+    known: KnownRule = "confirmation", progress: Progress | None = None,
 ) -> Plan:  # fmt: skip
-    """Fix span and rule; raises ValueError with a sentence if the archive does not reach so far."""
+    """Fix span and rule: what nobody says of the span comes from `span_for`; a rule that is neither given nor shipped
+    is calibrated on what was known before the span, with `progress` by cells of the grid.
+
+    Raises ValueError with a sentence if the archive does not reach so far.
+    """
     knowledge = Knowledge(archive, known=known)
-    dengue = archive.source == "dengue-taiwan"
-    begin = first if first is not None else DENGUE_SPAN[0] if dengue else knowledge.first_morning
-    end = last if last is not None else DENGUE_SPAN[1] if dengue else knowledge.last_morning
-    start = max(knowledge.first_morning, begin - WARM_UP_DAYS)
+    usual_first, usual_last = span_for(archive)
+    begin = usual_first if first is None else first
+    if first is None and last is not None and last < usual_first:
+        begin = knowledge.first_morning
+    end = last if last is not None else usual_last if begin <= usual_last else knowledge.last_morning
+    if begin > end:
+        raise ValueError(f"The span ends on {iso(end)}, before it begins on {iso(begin)}.")
     end = min(end, knowledge.last_morning)
-    if not start <= begin <= end:
-        raise ValueError("The archive has no day in the span asked for; see its first and last day.")
-    return Plan(archive, knowledge, frozen or frozen_for(archive, begin - 1), start, begin, end)
+    if not knowledge.first_morning <= begin <= end:
+        raise ValueError(
+            f"The span begins on {iso(begin)}, but this archive can be replayed from {iso(knowledge.first_morning)} to "
+            f"{iso(knowledge.last_morning)}."
+        )
+    start = max(knowledge.first_morning, begin - WARM_UP_DAYS)
+    rule = frozen or frozen_for(archive, begin - 1, known=known, progress=progress)
+    return Plan(archive, knowledge, rule, start, begin, end)
 
 
-def run(plan: Plan, names: Sequence[str], folder: Path, progress: Callable[[int], None] | None = None) -> Done:
-    """Run each charter on hosted networks of its own; the first one's data stay in `folder`."""
+def run(
+    plan: Plan, names: Sequence[str], folder: Path | None, progress: Callable[[int], None] | None = None, *,
+    full: bool = False, beside: Progress | None = None,
+) -> Done:  # fmt: skip
+    """Run each charter on hosted networks of its own; the first one's data stay in `folder`, those of the others below
+    it, and without a folder nothing stays.
+
+    `full`: the worlds of Table 3 too, which are runs of their own. `beside`: progress of the runs to compare with,
+    which come first; `progress` is called with each hosted morning.
+    """
     truth = Truth(plan.archive)
     runs: dict[str, Run] = {}
     dossier = command = None
     split = day_of(plan.frozen.until)
-    beside, curves, bare = compare(plan.archive, plan.knowledge, truth, plan.frozen, split)
-    replay = Replay(
-        plan.archive, plan.knowledge, truth, plan.frozen, runs, beside, curves, [], split, plan.first, plan.last
+    compared, curves, bare = compare(
+        plan.archive, plan.knowledge, truth, plan.frozen, split, full=full, progress=beside
     )
-    for place, name in enumerate(names):
-        node = ReplayNode(plan.archive, name, plan.frozen, folder if place == 0 else folder / name, plan.start)
+    replay = Replay(
+        plan.archive, plan.knowledge, truth, plan.frozen, runs, compared, curves, [], split, plan.first, plan.last
+    )
+    with ExitStack() as stack:
+        home = folder if folder is not None else Path(stack.enter_context(TemporaryDirectory()))
+        for place, name in enumerate(names):
+            node = ReplayNode(plan.archive, name, plan.frozen, home if place == 0 else home / name, plan.start)
 
-        def morning(day: int, node: ReplayNode = node) -> None:
-            node.commit(day)
-            if progress is not None:
-                progress(day)
+            def morning(day: int, node: ReplayNode = node) -> None:
+                node.commit(day)
+                if progress is not None:
+                    progress(day)
 
-        runs[name] = drive_hosted(
-            plan.archive, plan.knowledge, name, plan.frozen, node.hosted, plan.start, plan.last, morning
-        )
-        node.finish()
-        if place == 0:
-            dossier, command = _dossiers(replay, node)
-        node.close()
+            runs[name] = drive_hosted(
+                plan.archive, plan.knowledge, name, plan.frozen, node.hosted, plan.start, plan.last, morning
+            )
+            if folder is not None:
+                node.finish()
+                if place == 0:
+                    dossier, command = _dossiers(replay, node)
+            node.close()
     replay.bars.extend(bars_for(replay, bare))
-    return Done(replay, dossier, command, folder)
+    return Done(replay, dossier, command)
 
 
 def _dossiers(replay: Replay, node: ReplayNode) -> tuple[str | None, str | None]:

@@ -11,6 +11,7 @@ import csv
 import hashlib
 import importlib.metadata
 import importlib.util
+import io
 from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
@@ -50,6 +51,9 @@ _CAVEAT = (
     "under half of what was notified. Lead times come out optimistic."
 )
 
+_EMPTY_SINCE = "2023-01-01"
+"""From here on the Ministry's columns of the place of infection are mostly empty."""
+
 Town = tuple[str, str]
 """County, and the township's name or code."""
 Columns = dict[str, tuple[str, ...]]
@@ -81,10 +85,10 @@ def load(path: Path | None = None, *, townships: Townships = "name", fill_origin
     path = package_file() if path is None else path
     raw = path.read_bytes()
     try:
-        lines = raw.decode("utf-8").splitlines()
+        text = raw.decode("utf-8")
     except UnicodeDecodeError as bad:
         raise SourceError("not UTF-8", path=path, line=raw.count(b"\n", 0, bad.start) + 1) from bad
-    columns = dict(zip(_COLUMNS, _columns(lines, path), strict=True))
+    columns = dict(zip(_COLUMNS, _columns(text, path), strict=True))
     onset = _days(columns["Date_Onset"], path)
     notified = _days(columns["Date_Notification"], path)
     confirmed = _days(columns["Date_Confirmation"], path)
@@ -131,13 +135,13 @@ def load(path: Path | None = None, *, townships: Townships = "name", fill_origin
         ),
         places=tuple(Place(names[town], county_index[town[0]]) for town in roster + known),
         entries=entries,
-        notes=_notes(entries, townships, known, names),
+        notes=(*_notes(entries, townships, known, names), *_empty_origin(columns, onset, fill_origin)),
         digest=hashlib.sha256(raw).hexdigest(),
     )
 
 
-def _columns(lines: list[str], path: Path) -> list[tuple[str, ...]]:
-    reader = csv.reader(lines)
+def _columns(text: str, path: Path) -> list[tuple[str, ...]]:
+    reader = csv.reader(io.StringIO(text, newline=""))
     header = next(reader, [])
     missing = [name for name in _COLUMNS if name not in header]
     if missing:
@@ -249,3 +253,19 @@ def _notes(entries: Entries, townships: Townships, known: list[Town], names: dic
         notes.append("the file calls both Annan District and West Central District of Tainan by the second name; "
                      "here they are one township")  # fmt: skip
     return tuple(notes)
+
+
+def _empty_origin(columns: Columns, onset: NDArray[np.int32], fill_origin: bool) -> tuple[str, ...]:
+    """What to say of the year in which the Ministry's columns of the place of infection stop being filled."""
+    local = np.array([flag == "N" for flag in columns["Imported"]]) & (onset >= day_of(_EMPTY_SINCE))
+    if not local.any():
+        return ()
+    empty = np.array([county == _NONE for county in columns["MOI_County_infected"]]) & local
+    filled = empty & np.array([county != _NONE for county in columns["County_infected"]])
+    said = (
+        f"from {_EMPTY_SINCE[:4]} on the Ministry's columns for the place of infection are empty for "
+        f"{int(empty.sum()):,} of {int(local.sum()):,} local cases; "
+    )
+    if fill_origin:
+        return (said + f"the Taiwan CDC's own columns fill in {int(filled.sum()):,} of them",)
+    return (said + "they are taken to have been infected where they live",)

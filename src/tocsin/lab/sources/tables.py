@@ -1,6 +1,7 @@
 """Reading a CSV file strictly: UTF-8, a header, named columns, and the line of every row for the error message."""
 
 import csv
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,8 +49,7 @@ def read_table(
     if unknown:
         raise SourceError(f"{unknown[0]!r} is no column of this table; it has {', '.join([*required, *optional])}")
     raw = _bytes(path)
-    lines = _text(raw, path).splitlines()
-    reader = csv.reader(lines, strict=True)
+    reader = csv.reader(io.StringIO(_text(raw, path), newline=""), strict=True)
     try:
         header = [cell.strip() for cell in next(reader, [])]
         wanted = _locate(header, required, optional, columns, path)

@@ -1,0 +1,55 @@
+"""Where a command's results go, tried before the long work begins and not after it."""
+
+import shutil
+from pathlib import Path
+
+from tocsin.cli.output import Failure
+
+__all__ = ["make_room", "try_to_write", "write"]
+
+MARK = "replay-made-this"
+"""Stands in a directory that a replay filled and the next one may empty: a node's own directory has none."""
+
+
+def try_to_write(path: Path | None, option: str) -> None:
+    """Make sure that the file an option names can be written; leaves no trace. Raises Failure with a sentence."""
+    if path is None or (path.exists() and not path.is_file() and not path.is_dir()):
+        return
+    new = not path.exists()
+    try:
+        path.open("ab").close()
+    except FileNotFoundError as error:
+        raise Failure(f"{option} {path}: there is no directory {path.parent}; make it, or name another.") from error
+    except OSError as error:
+        raise Failure(f"{option} {path} cannot be written: {error.strerror}; name another file.") from error
+    if new:
+        path.unlink()
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a result; raises Failure."""
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise Failure(f"{path} cannot be written: {error.strerror}; make room or name another file.") from error
+
+
+def make_room(folder: Path) -> None:
+    """An empty directory for networks, made where it is missing; what an earlier replay left is replaced, anything else
+    refused. Raises Failure."""
+    try:
+        if folder.is_dir() and any(folder.iterdir()) and not _earlier(folder):
+            raise Failure(f"--data-dir {folder} holds no earlier replay; name an empty or a new directory.")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARK).write_text("Made by tocsin replay or demo, and replaced by the next one.\n", encoding="utf-8")
+        for name in ("networks", "dossiers", "policy"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        for name in ("keys.json", "report.html", "signed-heads", "summary.json"):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise Failure(f"--data-dir {folder} cannot be used: {error.strerror}; name another directory.") from error
+
+
+def _earlier(folder: Path) -> bool:
+    """A replay's: it left its mark, or, made before there were marks, its summary."""
+    return (folder / MARK).is_file() or (folder / "summary.json").is_file()
