@@ -88,6 +88,8 @@ class CometEngine:
         self._waiting: dict[bytes, _Waiting] = {}
         self._inbox: deque[bytes] = deque()
         self._final = records.durable[0]
+        # Where each block was kept, a header had named the hash of the one before it.
+        self._confirmed = self._final - 1
         self._stopping = False
         self._stopped = False
         self._closed = False
@@ -142,6 +144,10 @@ class CometEngine:
         """Height of the last final block."""
         return self._final
 
+    def confirmed(self) -> int:
+        """Height of the last block whose hash a later header names (see the port)."""
+        return self._confirmed
+
     def stop(self) -> None:
         """Stop CometBFT, then what answers it."""
         with self._lock:
@@ -193,6 +199,8 @@ class CometEngine:
         """Settle what the block holds, and what no later block may hold."""
         answers: list[tuple[Ticket, Receipt | Refusal]] = []
         with self._lock:
+            # This block's header, on which the validators agreed, names the hash that the one before it led to.
+            self._confirmed = self._final
             if outcome.changed:
                 self._final = outcome.height
             for position, envelope in enumerate(outcome.consumed):
