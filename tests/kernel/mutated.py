@@ -30,6 +30,7 @@ UNCHANGED = "unchanged"
 QUICK = (
     "tests/transcripts/test_transcripts.py",
     "tests/kernel/test_rules.py",
+    "tests/kernel/test_peers.py",
     "tests/transcripts/test_refusals.py",
     "tests/kernel/test_arrivals.py",
     "tests/kernel/test_members.py",

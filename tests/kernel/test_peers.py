@@ -127,6 +127,46 @@ def test_a_motion_that_does_not_pass_moves_no_pin() -> None:
     assert scene.block([scene.relay(scene.known, 1, first.size)]) == [Reason.ACCEPTED]
 
 
+def opened(scene: Scene, origin: str, genesis: str, relation: str) -> tuple[int, list[Sealed]]:
+    """A motion that adds a peer; its code, and the ballots that it needs."""
+    foreign = Foreign(origin, genesis, relation, scene.known.ours, scene.genesis)  # type: ignore[arg-type]
+    terms = wire.PeerMotion("add", origin, None, foreign.entry(None, wire.PeerTerms(20, 0, 86_400)))
+    made = scene.seal("m0", wire.Submit("motion.peer", None, None, terms, None))
+    (code,) = scene.block([made])
+    ballot = wire.Judge(message_id(made.envelope.digest, 0), "endorse", None, "officer", None, None)
+    return code, [scene.seal(one, ballot) for one in MEMBERS[1:]]
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["in one block", "in two"])
+def test_two_motions_do_not_make_two_parents(apart: bool) -> None:
+    """Both could be put; the second is void once the first has passed (spec 11.0)."""
+    scene = Scene()
+    both = [opened(scene, origin, hexes("of", origin), "parent") for origin in ("up.example/u", "over.example/o")]
+    assert [code for code, _ in both] == [Reason.ACCEPTED] * 2
+    (_, first), (_, second) = both
+    if apart:
+        scene.block(first)
+        assert scene.block(second) == [Reason.NOT_OPEN] * 3
+    else:
+        scene.block([*first, *second])
+    assert sorted(scene.pair.kernel.state.peers) == [SIDE, "up.example/u"]
+
+
+def test_a_network_is_a_peer_under_one_origin_for_ever() -> None:
+    """And an origin one network's: else numbers and ids of what it sends would come twice (spec 11.0)."""
+    scene = Scene()
+    theirs = scene.known.genesis
+    assert opened(scene, "alias.example", theirs, "peer")[0] == Reason.PEER_KNOWN
+    scene.settle("remove", entry_digest(scene.entry), None)
+    assert not scene.pair.kernel.state.peers
+    assert opened(scene, "alias.example", theirs, "peer")[0] == Reason.PEER_KNOWN
+    assert opened(scene, SIDE, hexes("another network"), "peer")[0] == Reason.PEER_KNOWN
+    both = [opened(scene, origin, hexes("new"), "peer") for origin in ("a.example", "b.example")]
+    scene.block([*both[0][1], *both[1][1]])
+    assert sorted(scene.pair.kernel.state.peers) == ["a.example"]
+    assert opened(scene, SIDE, theirs, "peer")[0] == Reason.ACCEPTED
+
+
 def test_what_can_be_said_once_is_taken_once_in_a_block_too() -> None:
     """Before the first of two has been recorded, the second is refused (spec 5.6)."""
     scene = Scene()

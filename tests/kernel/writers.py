@@ -422,9 +422,12 @@ class Writers:
         return self._anyone(), self.peers[chance.of(known)].contradiction(self.at, lines)
 
     def _against_ourselves(self) -> wire.Evidence:
-        """Two heads of our own log that one to all of our signers have signed."""
+        """Two heads of our own log that some have signed, now and then under a key that does not count any more."""
         book, size = self.book, 5 + self.chance.below(3)
         signers = book.signers(book.members)[: 1 + self.chance.below(3)]
+        if self.chance.percent(20):
+            key = self.chance.of(sorted(set(book.owners) - {book.log_key}))
+            signers = [(book.owners[key], key)]
         first, second = (
             signed_head(book.origin, book.log_key, size, hexes("root", size, one), signers, self.at) for one in (1, 2)
         )

@@ -301,7 +301,9 @@ def _evidence(book: Book, act: wire.Evidence, where: Context) -> list[R]:
     heads = frozenset(text.partition("\n\n")[0] for text in (act.first, act.second))
     if not where.proofs or len(heads) < 2:
         return [R.NOT_EVIDENCE]
-    signers = book.signers(book.members) if own else book.pins_before[act.origin].signers()
+    # Of our own, every key that a member ever had.
+    owners = [(name, key) for key, name in book.owners_before.items() if name]
+    signers = owners if own else book.pins_before[act.origin].signers()
     first, second = (law.cosigned(text, act.origin, signers) for text in (act.first, act.second))
     shown = book.evidence.get((act.origin, heads), set())
     new = sorted(first & second - shown)
@@ -314,7 +316,7 @@ def _evidence(book: Book, act: wire.Evidence, where: Context) -> list[R]:
     book.evidence[act.origin, heads] = shown | set(new) | ({"frozen"} if frozen else set())
     out: list[str] = []
     if own:
-        for name in [name for name, key in signers if key in (new or first & second)]:
+        for name in sorted({name for name, key in signers if key in (new or first & second)}):
             book.stains.append((name, "evidence", "", "", True))
             out += _suspend_for_evidence(book, name)
     book.emit("evidence", origin=act.origin, by=where.author, suspended=out, frozen=frozen, at=book.at)

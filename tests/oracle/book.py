@@ -242,7 +242,9 @@ class Book:
         self.next_charter = self.charter
         self.next_members = deepcopy(self.members)
         self.next_peers: dict[str, Peer] = {}
-        self.used_keys = {key for one in genesis.members for key in one.keys.all()} | {genesis.log_key}
+        self.owners = {key: one.id for one in genesis.members for key in one.keys.all()} | {genesis.log_key: ""}
+        """Every key there ever was, and whose."""
+        self.owners_before: dict[str, str] = {}
         self.at = genesis.created
         self.height = 0
         self.touched: set[int] = set()
@@ -268,6 +270,8 @@ class Book:
         self.next_out: dict[str, int] = {}
         self.pins: dict[str, Pin] = {}
         """Of each peer: by the last relay, or the entry that a motion of a block since brought at its end."""
+        self.known: list[tuple[str, str]] = []
+        """(origin, genesis) of every network that was a peer at the end of a block."""
         self.pins_before: dict[str, Pin] = {}
         """The same at the block's start: only under these keys were signatures verified."""
         self.peer_reports: list[tuple[str, int]] = []
@@ -332,6 +336,10 @@ class Book:
     def still_active(self, name: str) -> bool:
         member = self.next_members.get(name)
         return member is not None and member.status == "active"
+
+    @property
+    def used_keys(self) -> set[str]:
+        return set(self.owners)
 
     def signers(self, members: dict[str, Member]) -> list[tuple[str, str]]:
         """Whose finality key counts (spec 10.3)."""

@@ -7,6 +7,7 @@ from tocsin.kernel.acts import PeerEntry
 from tocsin.kernel.charter import Charter, Rule
 from tocsin.kernel.digest import digest
 from tocsin.kernel.envelope import encode
+from tocsin.kernel.reasons import Reason as R
 from tocsin.tlog import cosignature, note
 
 
@@ -180,19 +181,36 @@ def constitution_base(book: Book, kind: str, terms: Any) -> bool:
             terms.member not in book.next_members
             and terms.entity not in entities
             and not book.used_keys.intersection(terms.keys.all())
+            and len(book.next_members) < 100
         )
     if kind in ("motion.charter", "motion.upgrade"):
         later = kind == "motion.charter" or terms.protocol > book.protocol
         return bool(terms.base == book.next_charter.digest) and later
     if kind == "motion.peer":
         peer = book.next_peers.get(terms.origin)
-        return bool(terms.base == (entry_digest(peer.entry) if peer is not None else None))
+        base = entry_digest(peer.entry) if peer is not None else None
+        return bool(terms.base == base) and not among_peers(book, terms)
     member = book.next_members.get(terms.member)
     if member is None:
         return False
     if kind == "motion.rekey":
-        return bool(keys_digest(member) == terms.base)
+        return bool(keys_digest(member) == terms.base) and not book.used_keys.intersection(terms.keys.all())
     return bool((list(terms.base.roles), terms.base.status) == member.standing())
+
+
+def among_peers(book: Book, terms: Any) -> list[R]:
+    """One parent at most, and origin and genesis of a network belong to each other for ever (spec 11.0)."""
+    entry = terms.entry
+    if entry is None:
+        return []
+    found: list[R] = []
+    others = [peer.entry for origin, peer in book.next_peers.items() if origin != terms.origin]
+    if entry.relation == "parent" and any(one.relation == "parent" for one in others):
+        found.append(R.SECOND_PARENT)
+    pairs = [*book.known, *((origin, peer.entry.genesis) for origin, peer in book.next_peers.items())]
+    if any((origin == terms.origin) != (genesis == entry.genesis) for origin, genesis in pairs):
+        found.append(R.PEER_KNOWN)
+    return found
 
 
 def finding_base(book: Book, target: Message) -> bool:

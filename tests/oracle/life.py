@@ -300,12 +300,12 @@ def _constitution_passes(book: Book, message: Message) -> bool:
         return False
     before = law.failures(book.next_charter, book.next_members, book.next_peers)
     kept = (book.next_charter, deepcopy(book.next_members), deepcopy(book.next_peers))
-    counters = (book.counter, book.roster_changed, list(book.peer_leaves), set(book.used_keys))
+    counters = (book.counter, book.roster_changed, list(book.peer_leaves), dict(book.owners))
     lists = (list(book.awake), book.moments, dict(book.admitted), dict(book.tokens))
     amend(book, message)
     after = law.failures(book.next_charter, book.next_members, book.next_peers)
     book.next_charter, book.next_members, book.next_peers = kept
-    book.counter, book.roster_changed, book.peer_leaves, book.used_keys = counters
+    book.counter, book.roster_changed, book.peer_leaves, book.owners = counters
     book.awake, book.moments, book.admitted, book.tokens = lists
     return not law.worse(before, after)
 

@@ -49,7 +49,7 @@ def amend(book: Book, message: Message) -> None:
     elif what == "admit":
         new = Member(terms.member, terms.entity, list(terms.roles), terms.keys, joined=False)
         book.next_members[terms.member] = new
-        book.used_keys |= set(terms.keys.all())
+        book.owners |= dict.fromkeys(terms.keys.all(), terms.member)
         book.admitted[terms.member] = book.at
         book.tokens[terms.member] = []
         book.spent[terms.member] = []
@@ -72,7 +72,7 @@ def amend(book: Book, message: Message) -> None:
             member.roles = list(terms.roles)
         else:
             member.keys, member.joined = terms.keys, False
-            book.used_keys |= set(terms.keys.all())
+            book.owners |= dict.fromkeys(terms.keys.all(), terms.member)
 
 
 def _awake(book: Book, name: str) -> None:
@@ -183,9 +183,7 @@ def _peer(book: Book, terms: Any) -> list[R]:
         return found
     if terms.entry.genesis == book.genesis or terms.origin == book.origin:
         found.append(R.LOOP)
-    others = [p for o, p in book.next_peers.items() if o != terms.origin and p.entry.relation == "parent"]
-    if terms.entry.relation == "parent" and others:
-        found.append(R.SECOND_PARENT)
+    found += law.among_peers(book, terms)
     head = terms.entry.represented_by
     if head is not None and (head not in book.next_members or book.next_members[head].status in ("left", "expelled")):
         found.append(R.UNKNOWN_MEMBER)

@@ -65,6 +65,7 @@ class Oracle(Book):
         self.next_members = deepcopy(self.members)
         self.next_peers = deepcopy(self.peers)
         self.pins_before = deepcopy(self.pins)
+        self.owners_before = dict(self.owners)
 
     # Step 1 (spec 4.1).
 
@@ -217,10 +218,12 @@ class Oracle(Book):
             if isinstance(act, Leave):
                 member.status, member.until, member.joined = "left", None, False
             elif isinstance(act, Join):
-                member.joined = member.status == "active"
+                rekeyed = [m.terms.member for m in self.messages if m.motion == "rekey" and m.state == "recorded"
+                           and m.decided_block == self.height]  # fmt: skip
+                member.joined = member.status == "active" and name not in rekeyed
             else:
                 member.keys = replace(member.keys, **{act.which: act.key})
-                self.used_keys.add(act.key)
+                self.owners[act.key] = name
             vacate(self, None)
             void_unfounded(self)
         number = self.protocol
@@ -251,6 +254,7 @@ class Oracle(Book):
             before = self.peers.get(origin)
             if before is None or peer.brought != before.brought:
                 entry = peer.entry
+                self.known.append((origin, entry.genesis))
                 self.pins[origin] = Pin(entry.size, entry.root, entry.epoch, list(entry.roster))
 
     def _upgrade(self) -> None:

@@ -259,6 +259,9 @@ CASES = [
     Case(R.WEAK_KEY, PAPER, ADMIT, lambda act: terms(keys=replace(act.terms.keys, act=WEAK))(act)),
     Case(R.UNKNOWN_STAGE, RECORDED, STAGE, terms(to="panic")),
     Case(R.SECOND_PARENT, two() + "in N1\n", "A peer add N3 relation=peer", instead="A peer add N3 relation=parent"),
+    Case(R.PEER_KNOWN, two(), "R peer add N3 relation=peer", lambda act: replace(
+        act, terms=replace(act.terms, origin="another.example"),
+    ), before="R peer add N3 relation=peer as p\nblock\nT endorse p\nblock"),
     Case(R.BAD_DUPLICATE, RECORDED + SECOND, "B close I(k) duplicate=I(m)", instead="B close I(k) duplicate=I(k)"),
     Case(R.LEAF_TOO_LARGE, PAPER, "A charter tokens.bucket=5", large),
     # Findings

@@ -9,6 +9,7 @@ from tocsin.kernel.acts import (
     CloseMotion,
     ExpelMotion,
     FeaturesMotion,
+    Join,
     Keys,
     LeadMotion,
     PeerEntry,
@@ -85,10 +86,12 @@ def base_holds(draft: Draft, terms: Terms | None, incident: Incident | None) -> 
         member = draft.next_member(terms.member)
         return member is not None and keys_digest(member.keys) == terms.base and not _used(draft, terms.keys)
     if isinstance(terms, AdmitMotion):
-        return not _used(draft, terms.keys) and draft.next_member(terms.member) is None and _entity_free(draft, terms)
+        free = not _used(draft, terms.keys) and draft.next_member(terms.member) is None and _entity_free(draft, terms)
+        return free and len(draft.names("member")) < MAX_MEMBERS
     if isinstance(terms, PeerMotion):
         peer = draft.next_peer(terms.origin)
-        return terms.base == (None if peer is None else entry_digest(peer.entry))
+        base = None if peer is None else entry_digest(peer.entry)
+        return terms.base == base and _among_peers(draft, terms) == Reason.ACCEPTED
     if isinstance(terms, UpgradeMotion):
         return terms.base == draft.meta.charter and terms.protocol > draft.meta.protocol
     if isinstance(terms, CharterMotion):
@@ -205,8 +208,6 @@ def _check_peer(draft: Draft, terms: PeerMotion) -> Reason:
         return Reason.ACCEPTED
     if terms.origin == draft.meta.origin or entry.genesis == draft.meta.genesis:
         return Reason.LOOP
-    if peer is not None and entry.genesis != peer.entry.genesis:
-        return Reason.NOT_APPLICABLE
     ids = [one.id for one in entry.roster]
     if ids != sorted(set(ids)) or len({one.finality for one in entry.roster}) != len(ids):
         return Reason.NOT_SORTED
@@ -216,11 +217,21 @@ def _check_peer(draft: Draft, terms: PeerMotion) -> Reason:
         member = draft.next_member(entry.represented_by)
         if member is None or member.status not in ("active", "suspended"):
             return Reason.UNKNOWN_MEMBER
-    if entry.relation == "parent":
-        for name in draft.names("peer"):
-            other = draft.next_peer(name)
-            if other is not None and other.entry.relation == "parent" and name != terms.origin:
-                return Reason.SECOND_PARENT
+    return _among_peers(draft, terms)
+
+
+def _among_peers(draft: Draft, terms: PeerMotion) -> Reason:
+    """Whether an entry may stand beside the others of the next version: at most one parent, and an origin and a genesis
+    belong to each other for ever, since ids of relayed messages are made of genesis and number (spec 11.0)."""
+    if terms.entry is None:
+        return Reason.ACCEPTED
+    for name in sorted({*draft.names("peer"), *draft.next_peers}):
+        there = draft.next_peer(name)
+        known = there or draft.get("peer", name)  # the row of one that was removed stays
+        if known is not None and (name == terms.origin) != (known.entry.genesis == terms.entry.genesis):
+            return Reason.PEER_KNOWN
+        if there is not None and name != terms.origin and there.entry.relation == terms.entry.relation == "parent":
+            return Reason.SECOND_PARENT
     return Reason.ACCEPTED
 
 
@@ -345,6 +356,8 @@ def apply(draft: Draft, message: Message) -> None:
     elif isinstance(terms, RekeyMotion):
         row = draft.edit("member", terms.member)
         row.keys, row.joined = terms.keys, False
+        # A `join` of this block came under the keys of before; the node with the new ones has yet to join.
+        draft.last = [(who, act) for who, act in draft.last if who != terms.member or not isinstance(act, Join)]
         _take_keys(draft, terms.member, terms.keys)
         draft.roster_changed = True
     elif isinstance(terms, SuspendMotion | ReinstateMotion | ExpelMotion | RolesMotion):

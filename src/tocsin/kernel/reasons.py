@@ -141,6 +141,7 @@ class Reason(IntEnum):
     CHECKPOINT_BEHIND = 437
     NOTHING_TO_RELAY = 438
     NOTHING_KNOWN = 439
+    PEER_KNOWN = 440
     # 45x: keys, members, evidence
     NOT_EVIDENCE = 450
     PROVES_NOTHING_NEW = 451
@@ -279,6 +280,7 @@ REGISTRY: dict[Reason, Entry] = {
     Reason.CHECKPOINT_BEHIND: _entry("changed", "The checkpoint is older than the pinned one.", "检查点早于已固定者。"),
     Reason.NOTHING_TO_RELAY: _entry("never", "The relay brings neither a leaf nor a newer checkpoint.", "此转递既无新叶也无更新的检查点。"),
     Reason.NOTHING_KNOWN: _entry("never", "It speaks of a message that this network does not know, or does not share with the sender.", "其所述消息为本网络所不知，或未与发送方共享。"),
+    Reason.PEER_KNOWN: _entry("never", "This network is or was a peer under another origin, or another network under this one; they belong to each other for ever.", "该网络已是或曾是另一来源名下的对等方，或另一网络曾用此来源名；二者永久对应。"),
     Reason.NOT_EVIDENCE: _entry("never", "The two statements do not contradict each other, or are not signed by known keys.", "两份声明并不矛盾，或未由已知密钥签署。"),
     Reason.PROVES_NOTHING_NEW: _entry("never", "The same contradiction is on record already.", "同一矛盾已有记录。"),
     Reason.THROUGH_GOES_BACK: _entry("never", "The data reached further before; name a later day.", "数据此前已到更晚的日期；请给出更晚的日期。"),
