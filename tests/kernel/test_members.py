@@ -123,6 +123,16 @@ def test_what_waits_goes_before_what_comes_with_the_seal() -> None:
     assert ended.state == "recorded"
 
 
+def test_a_join_in_the_block_that_gives_the_member_other_keys_does_nothing() -> None:
+    player = world(ADMITTED)
+    play(player, "A rekey G as k\nblock\nB,C,D endorse k\nG join\nblock")
+    message = player.network.message(player.ids["k"])
+    assert message is not None
+    assert message.state == "recorded"
+    assert player.network.state.members["g"].joined is False
+    assert not player.network.state.handovers
+
+
 def test_a_validator_that_the_engine_caught_is_on_record_and_where_the_charter_says_so_suspended() -> None:
     player = world(PAPER.replace("{changes}", "times.evidence_s=86400"))
     network = player.network
