@@ -11,16 +11,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from msgspec.structs import replace
 
-from tests.fuzz.dice import fuzz
+from tests.fuzz.dice import TIMES, fuzz
 from tests.kernel.histories import ACTS, Story
 from tests.kernel.neighbour import Neighbour
 from tests.kernel.networks import Chance, Drawn, hexes, seal, some_network
 from tests.kernel.siblings import Right, siblings
+from tests.oracle.__main__ import play
 from tests.oracle.beside import Pair, Sealed, Step
 from tests.oracle.book import DAY, Message
 from tests.oracle.oracle import OracleOutcome
@@ -276,6 +278,11 @@ def _unfinished(story: Story) -> bool:
     book = story.book
     idle = any(m.status == "active" and not m.joined for m in book.members.values())
     return idle or bool(book.handovers) or book.upgrade is not None
+
+
+@pytest.mark.parametrize("seed", range(30 * TIMES))
+def test_kernel_and_oracle_agree_on_a_seed(seed: int) -> None:
+    play(seed, 60)
 
 
 def test_kernel_and_oracle_agree_on_right_and_wrong() -> None:

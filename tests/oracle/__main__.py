@@ -7,16 +7,21 @@ from tests.kernel.networks import Chance, Seeded, some_network
 from tests.oracle.beside import Difference, Pair
 
 
+def play(seed: int, blocks: int) -> None:
+    """One history. Raises Difference where kernel and oracle part."""
+    chance = Chance(Seeded(seed))
+    pair = Pair(some_network(chance))
+    story = Story(chance, pair.oracle)
+    for _ in range(blocks):
+        pair.step(story.next())
+
+
 def search(first: int, last: int, blocks: int) -> int:
     """Print each seed whose history is read differently; returns how many."""
     found = 0
     for seed in range(first, last):
-        chance = Chance(Seeded(seed))
-        pair = Pair(some_network(chance))
-        story = Story(chance, pair.oracle)
         try:
-            for _ in range(blocks):
-                pair.step(story.next())
+            play(seed, blocks)
         except Difference as difference:
             found += 1
             print(f"seed {seed}, {difference}\n")
