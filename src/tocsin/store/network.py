@@ -130,6 +130,14 @@ class NetworkStore(Records):
         found = self._store.one("SELECT value FROM live WHERE net = ? AND key = ?", (self.net, key))
         return None if found is None else bytes(found[0])
 
+    def rows(self, table: str) -> list[tuple[str, bytes]]:
+        """The live rows of one table of the state, likewise."""
+        found = self._store.all(
+            "SELECT key, value FROM live WHERE net = ? AND key BETWEEN ? AND ? ORDER BY key",
+            (self.net, f"{table}:", f"{table};"),
+        )
+        return [(key, bytes(value)) for key, value in found]
+
     # Writing.
 
     def append(self, outcome: Outcome) -> None:
