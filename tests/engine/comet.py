@@ -17,6 +17,7 @@ from tocsin.engine.cometbft.engine import CometEngine
 from tocsin.engine.cometbft.home import Settings, node_id
 from tocsin.engine.cometbft.install import EngineMissing
 from tocsin.engine.signatures import Verifier
+from tocsin.store.moment import Moment
 from tocsin.store.store import Store
 
 WINDOW_S = 8
@@ -91,7 +92,9 @@ class Node:
 
     def _start(self) -> CometEngine:
         records = self.store.network(self.world.origin)
-        return CometEngine(records, self.world.genesis, installed(), self.settings, now, self._verifier)
+        return CometEngine(
+            records, self.world.genesis, installed(), self.settings, now, self._verifier, Moment(self.store, records)
+        )
 
     def restart(self, *, crash: bool = False) -> None:
         if crash:

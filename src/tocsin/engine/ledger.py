@@ -108,6 +108,10 @@ class Ledger:
         self.stage(outcome)
         self.records.flush()
 
+    def reload(self) -> None:
+        """Go on from what the records hold, which somebody else has written."""
+        self.state = self.records.load_state()
+
     # The log, for who drives ledgers only.
 
     def leaf(self, index: int) -> bytes:

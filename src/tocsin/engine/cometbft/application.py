@@ -9,19 +9,26 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from tocsin.engine.cometbft import wire
 from tocsin.engine.cometbft.heights import Heights
 from tocsin.engine.cometbft.pool import Pool
+from tocsin.engine.cometbft.restore import Restore, SnapshotWrong
+from tocsin.engine.cometbft.snapshots import Snapshots
 from tocsin.engine.ledger import Ledger, Records
 from tocsin.engine.port import Clock
 from tocsin.engine.signatures import Checker
 from tocsin.kernel.block import Outcome
 from tocsin.kernel.digest import app_hash
 from tocsin.kernel.envelope import encode
+from tocsin.kernel.leaves import BlockLeaf
 from tocsin.kernel.reasons import Reason
 from tocsin.kernel.rows import Member
 from tocsin.kernel.statements import signs
 from tocsin.tlog.merkle import leaf_hash
+
+_read_block_leaf = msgspec.json.Decoder(BlockLeaf).decode
 
 CODESPACE = "tocsin"
 """Of the codes in answers; they are the numbered reasons."""
@@ -59,6 +66,10 @@ class Observer(Protocol):
         """A block is durable."""
         ...
 
+    def restored(self) -> None:
+        """A snapshot was taken in."""
+        ...
+
 
 class _Block(NamedTuple):
     """What a block would do, or does. `outcome` is of the envelopes that can be read; `codes` of every transaction."""
@@ -89,8 +100,12 @@ class Application:
         verifier: Checker,
         observer: Observer,
         welcome: Callable[[str], bool],
+        snapshots: Snapshots,
+        prune: bool = False,
     ) -> None:
-        """`welcome`: whether a node may connect, by its CometBFT id. Raises HeightsLost."""
+        """`welcome`: whether a node may connect, by its CometBFT id. `prune`: let CometBFT forget its blocks below
+        the oldest snapshot; the log stays whole. Raises HeightsLost.
+        """
         self.ledger = Ledger(records)
         self.lock = threading.RLock()
         self._heights = Heights(home / "heights", self.ledger.state.meta.height)
@@ -99,9 +114,14 @@ class Application:
         self._welcome = welcome
         self._candidates: dict[_Key, _Block] = {}
         self._finalized: _Finalized | None = None
+        self._snapshots = snapshots
+        self._prune = prune
+        self._incoming = home / "incoming"
+        self._restore: Restore | None = None
 
     def close(self) -> None:
         """Let go of its files."""
+        self._snapshots.close()
         self._heights.close()
 
     def restarted(self) -> None:
@@ -113,6 +133,9 @@ class Application:
 
     def answer(self, request: wire.Request) -> wire.Answer:
         """Answer any call but CheckTx. What it raises is the node's own failure: it must stop."""
+        if isinstance(request, wire.LoadSnapshotChunk):
+            # It reads what never changes, for as long as a peer likes: without the lock.
+            return wire.LoadSnapshotChunkAnswer(self._snapshots.chunk(request.height, request.format, request.chunk))
         with self.lock:
             match request:
                 case wire.FinalizeBlock():
@@ -130,13 +153,11 @@ class Application:
                 case wire.InitChain():
                     return self._init_chain(request)
                 case wire.ListSnapshots():
-                    return wire.ListSnapshotsAnswer()
+                    return wire.ListSnapshotsAnswer(tuple(self._snapshots.offered()))
                 case wire.OfferSnapshot():
-                    return wire.OfferSnapshotAnswer(wire.SNAPSHOT_REJECT)
-                case wire.LoadSnapshotChunk():
-                    return wire.LoadSnapshotChunkAnswer()
+                    return self._offer_snapshot(request)
                 case wire.ApplySnapshotChunk():
-                    return wire.ApplySnapshotChunkAnswer(wire.CHUNK_ABORT)
+                    return self._apply_chunk(request)
                 case wire.Echo() | wire.Flush():
                     return request
                 case wire.CheckTx():
@@ -250,8 +271,39 @@ class Application:
         self._finalized = None
         self._candidates.clear()
         self._pool.advance(done.txs)
+        if done.outcome.changed and _read_block_leaf(done.outcome.leaves[-1]).state is not None:
+            self._snapshots.take(done.height, done.outcome.height)
         self._observer.committed(done.outcome)
-        return wire.CommitAnswer()
+        return wire.CommitAnswer(self._snapshots.oldest() if self._prune else 0)
+
+    # Snapshots.
+
+    def _offer_snapshot(self, request: wire.OfferSnapshot) -> wire.OfferSnapshotAnswer:
+        """A new offer ends one that was half taken."""
+        try:
+            self._restore = Restore(self._incoming, request.snapshot or wire.Snapshot(), request.app_hash)
+        except SnapshotWrong:
+            return wire.OfferSnapshotAnswer(wire.SNAPSHOT_REJECT)
+        return wire.OfferSnapshotAnswer(wire.SNAPSHOT_ACCEPT)
+
+    def _apply_chunk(self, request: wire.ApplySnapshotChunk) -> wire.ApplySnapshotChunkAnswer:
+        restore = self._restore
+        if restore is None:
+            return wire.ApplySnapshotChunkAnswer(wire.CHUNK_ABORT)
+        if not restore.add(request.place, request.chunk):
+            return wire.ApplySnapshotChunkAnswer(wire.CHUNK_RETRY, (request.sender,))
+        if not restore.complete:
+            return wire.ApplySnapshotChunkAnswer(wire.CHUNK_ACCEPT)
+        self._restore = None
+        try:
+            kernel = restore.finish(self.ledger)
+        except SnapshotWrong:
+            return wire.ApplySnapshotChunkAnswer(wire.CHUNK_REJECT_SNAPSHOT)
+        self._heights.announce(restore.height, kernel)
+        self._heights.kept(restore.height)
+        self._pool.reset()
+        self._observer.restored()
+        return wire.ApplySnapshotChunkAnswer(wire.CHUNK_ACCEPT)
 
     # Questions.
 

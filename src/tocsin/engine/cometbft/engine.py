@@ -20,6 +20,7 @@ from tocsin.engine.cometbft.pool import tick
 from tocsin.engine.cometbft.process import Process
 from tocsin.engine.cometbft.rpc import Rpc, RpcUnreachable
 from tocsin.engine.cometbft.server import Server
+from tocsin.engine.cometbft.snapshots import Rows, Snapshots
 from tocsin.engine.ledger import Records
 from tocsin.engine.port import Clock, EngineBusy, EngineHalted, FinalBlock, Receipt, Ticket
 from tocsin.engine.signatures import Checker
@@ -74,9 +75,11 @@ class CometEngine:
         settings: Settings,
         clock: Clock,
         verifier: Checker,
+        rows: Rows,
         welcome: Callable[[str], bool] = lambda node: True,
     ) -> None:
-        """`program`: from `install.find`. `welcome`: whether a node may connect, by its CometBFT id.
+        """`program`: from `install.find`. `rows`: the state's, for snapshots. `welcome`: whether a node may connect,
+        by its CometBFT id.
 
         Raises HeightsLost where the home belongs to another store.
         """
@@ -93,16 +96,20 @@ class CometEngine:
         self._stopping = False
         self._stopped = False
         self._closed = False
+        self._trouble = ""
         self._error: BaseException | None = None
-        self._application = Application(records, settings.folder, clock, verifier, self, welcome)
+        self._application = Application(
+            records, settings.folder, clock, verifier, self, welcome,
+            Snapshots(settings.folder / "snapshots", rows, records, self._no_snapshot), settings.prune,
+        )  # fmt: skip
         self._deadline = self._application.ledger.state.next_deadline()
         # Socket paths have at most 108 bytes; a home may be deeper.
         self._sockets = tempfile.TemporaryDirectory(prefix="tocsin-")
         sockets = Path(self._sockets.name)
         home.write(settings, genesis, sockets / "app", sockets / "rpc")
-        self.rpc_address: Path | str = settings.rpc or sockets / "rpc"
-        """Where CometBFT answers calls."""
-        self._rpc = Rpc(self.rpc_address)
+        self.rpc = sockets / "rpc"
+        """The socket where CometBFT answers calls."""
+        self._rpc = Rpc(self.rpc)
         self._server = Server(sockets / "app", self._application, self._fail)
         self._process = Process(program, settings.folder, self._anew)
         self._offering = threading.Thread(target=self._offer, name="offer", daemon=True)
@@ -175,6 +182,14 @@ class CometEngine:
         """CometBFT."""
         return self._process
 
+    @property
+    def trouble(self) -> str:
+        """What keeps the engine from something without halting it: CometBFT's last words, or a failed snapshot."""
+        return self._process.why or self._trouble
+
+    def _no_snapshot(self, error: OSError) -> None:
+        self._trouble = f"No snapshot could be written: {error}. New members must replay; free some space."
+
     def wake(self) -> None:
         """Look at the clock again: it was set, or jumped."""
         with self._lock:
@@ -221,6 +236,13 @@ class CometEngine:
             self._work.notify_all()
         for ticket, answer in answers:
             ticket.settle(answer)
+
+    def restored(self) -> None:
+        """Everything up to the snapshot is final, and a header that the light client checked names its hash."""
+        with self._lock:
+            self._final = self._confirmed = self._application.ledger.state.meta.height
+            self._deadline = self._application.ledger.state.next_deadline()
+            self._progress.notify_all()
 
     # The thread that offers.
 

@@ -28,8 +28,9 @@ class Settings(NamedTuple):
     `folder`: its home. `validator`: seed of the member's validator key, None for a node that only follows.
     `node`: seed of the key by which other nodes know it. `listen`, `announce`: host:port to take connections at, and
     to tell others. `peers`: `id@host:port` of nodes to dial. `commit_ms`: pause after a block; `round_ms`: how long a
-    proposal is waited for, at first. `rpc`: host:port of the RPC for others (state sync asks it), None for ours alone.
-    `sync`: where to get a snapshot, for a node without blocks.
+    proposal is waited for, at first. `rpc`: host:port where others may call CometBFT too (state sync does), None for us
+    alone. `prune`: CometBFT forgets its blocks below the oldest snapshot. `sync`: where to get a snapshot, for a node
+    without blocks.
     """
 
     folder: Path
@@ -43,6 +44,7 @@ class Settings(NamedTuple):
     heartbeat_s: int = HEARTBEAT_S
     one_host: bool = False
     rpc: str | None = None
+    prune: bool = False
     sync: "Sync | None" = None
 
 
@@ -85,7 +87,7 @@ def _config(settings: Settings, application: Path, rpc: Path) -> dict[str, dict[
     return {
         "": {"proxy_app": f"unix://{application}", "abci": "socket", "filter_peers": True, "log_level": "info"},
         "rpc": {
-            "laddr": f"unix://{rpc}" if settings.rpc is None else f"tcp://{settings.rpc}",
+            "laddr": f"unix://{rpc}" + (f",tcp://{settings.rpc}" if settings.rpc else ""),
             "max_request_batch_size": 0, "max_body_bytes": 8 * 1024 * 1024,
         },
         "p2p": {
@@ -105,7 +107,7 @@ def _config(settings: Settings, application: Path, rpc: Path) -> dict[str, dict[
         "storage": {"discard_abci_responses": False},
         "statesync": {"enable": False} if sync is None else {
             "enable": True, "rpc_servers": ",".join(sync.servers), "trust_height": sync.height,
-            "trust_hash": sync.hash, "trust_period": "168h",
+            "trust_hash": sync.hash, "trust_period": "168h", "discovery_time": "5s",
         },
     }  # fmt: skip
 

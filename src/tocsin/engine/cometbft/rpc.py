@@ -20,9 +20,9 @@ class RpcError(Exception):
 
 
 class Rpc:
-    """For one thread. `address`: the path of a Unix socket, or host:port."""
+    """For one thread, at the Unix socket `address`."""
 
-    def __init__(self, address: Path | str) -> None:
+    def __init__(self, address: Path) -> None:
         self._address = address
         self._connection: http.client.HTTPConnection | None = None
 
@@ -71,9 +71,7 @@ def _text(error: Any) -> str:
     return f"{error.get('message', '')}: {error.get('data', '')}"
 
 
-def _connect(address: Path | str) -> http.client.HTTPConnection:
-    if isinstance(address, str):
-        return http.client.HTTPConnection(address, timeout=_WAIT_S)
+def _connect(address: Path) -> http.client.HTTPConnection:
     link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         link.settimeout(_WAIT_S)
