@@ -49,6 +49,13 @@ def test_encrypted_keys_come_back(path: Path) -> None:
     assert signer.public_key == DevKeys.derive(b"seed", NETWORK, "m1", "act").public_key
 
 
+def test_the_logs_own_key_comes_back(path: Path) -> None:
+    made = Keystore()
+    made.add(NETWORK, "", "log", DevKeys.derive(b"seed", NETWORK, "", "log"))
+    made.save(path, PHRASE, QUICK)
+    assert Keystore.open(path, lambda: PHRASE, silent).entries() == made.entries()
+
+
 def test_an_encrypted_file_shows_no_secret_and_no_name(path: Path) -> None:
     keystore().save(path, PHRASE, QUICK)
     data = path.read_bytes()

@@ -24,7 +24,7 @@ from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 
 from tocsin.client.signing import SeedSigner
-from tocsin.kernel.words import Key, Origin, Slug
+from tocsin.kernel.words import Key, Origin
 
 FORMAT: Final = "tocsin-keystore/1"
 MAX_KEYSTORE = 256 * 1024 * 1024
@@ -35,6 +35,8 @@ PASSPHRASE_VARIABLE = "TOCSIN_PASSPHRASE"
 KeyRole = Literal["root", "act", "finality", "validator", "log"]
 """What a key is for; `log` is the network's own, of the member ``""``."""
 
+# Not a union with "": of two kinds of text msgspec would hold every text against the pattern of one.
+Holder = Annotated[str, Meta(pattern=r"\A([a-z0-9]+(-[a-z0-9]+)*)?\Z", max_length=40)]
 Hex32 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
 
@@ -61,7 +63,7 @@ class StoredKey(Struct, frozen=True, forbid_unknown_fields=True):
     """One key of a keystore. `member` is empty for the log's own key."""
 
     network: Origin
-    member: Slug | Literal[""]
+    member: Holder
     role: KeyRole
     public: Key
     seed: Hex32
