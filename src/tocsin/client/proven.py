@@ -6,10 +6,10 @@ from tocsin.client.dossier import Dossier, Handover, decode_leaf, signing_epoch
 from tocsin.client.policy import Policy, cosigners, pinned
 from tocsin.client.report import Line, Refused, count, names, require, short, when
 from tocsin.client.signing import verify_signature
+from tocsin.kernel import upgrade
 from tocsin.kernel.acts import PinnedMember
 from tocsin.kernel.leaves import AnyLeaf, BlockLeaf, GenesisLeaf, RosterLeaf
 from tocsin.kernel.quorum import finality, tolerated
-from tocsin.kernel.upgrade import PROTOCOLS
 from tocsin.tlog import Checkpoint, CheckpointError, NoteError, VerifierKey, checkpoint, cosignature, merkle, note
 
 
@@ -110,7 +110,7 @@ def _in_order(leaves: dict[int, AnyLeaf]) -> None:
                 f"The block leaf {index} is not later than the one before.",
             )
             require(
-                leaf.protocol in PROTOCOLS,
+                leaf.protocol in upgrade.PROTOCOLS,
                 f"Block {leaf.height} was made under protocol {leaf.protocol}, whose rules this program does not have; "
                 "verify with a later release.",
             )
