@@ -133,6 +133,16 @@ def test_a_join_in_the_block_that_gives_the_member_other_keys_does_nothing() -> 
     assert not player.network.state.handovers
 
 
+def test_nor_where_the_keys_came_at_a_deadline_before_it() -> None:
+    """Deadlines come before acts, and the act is still that of a node with the old keys."""
+    player = world(ADMITTED.replace("{changes}", "motion.rekey@none.notice_s=3600"))
+    play(player, "A rekey G as k\nblock\nB,C,D endorse k\nblock\nat +1h\nG join\nblock")
+    message = player.network.message(player.ids["k"])
+    assert message is not None
+    assert message.state == "recorded"
+    assert player.network.state.members["g"].joined is False
+
+
 def test_a_validator_that_the_engine_caught_is_on_record_and_where_the_charter_says_so_suspended() -> None:
     player = world(PAPER.replace("{changes}", "times.evidence_s=86400"))
     network = player.network

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.oracle import law
 from tests.oracle.book import DAY, Book, Message, Remark, Vote
-from tests.oracle.life import end, onward, send, vacate, void_unfounded
+from tests.oracle.life import end, send, vacate, void_unfounded
 from tests.oracle.relays import relay
 from tests.oracle.submit import Context, submit, tomorrow
 from tocsin.kernel import acts as wire
@@ -154,7 +154,7 @@ def _annotate(book: Book, act: wire.Annotate, where: Context) -> list[R]:
     if not found:
         message.remarks.append(Remark(act.note, where.author, book.at, book.height))
         leaf = book.emit("annotated", id=message.id, note=act.note, by=where.author, body=act.body, at=book.at, to=[])
-        leaf["to"] = send(book, message, onward(message), wait=False)
+        leaf["to"] = send(book, message, message.sent_to(), wait=False)
     return found
 
 

@@ -186,7 +186,7 @@ def _final_destinations(book: Book, message: Message) -> list[list[Any]]:
         assert target is not None
         if kind == "relayed.finding" and finding_counts(book, message) is not None:
             return []
-        return send(book, target, [one for one in onward(target) if one != message.peer], wait=False)
+        return send(book, target, [one for one in target.sent_to() if one != message.peer], wait=False)
     on = sorted({one for one in on if one in book.peers})
     to: list[list[Any]] = []
     for origin in sorted({*back, *on}):
@@ -396,7 +396,7 @@ def conclude(
         "finding", id=name, target=target.id, verdict=verdict, review=replaces, counts=True,
         overturned=target.state == "vetoed" and verdict == "upheld", at=book.at, to=[],
     )
-    leaf["to"] = send(book, target, [one for one in onward(target) if one != came_from], wait=False)
+    leaf["to"] = send(book, target, [one for one in target.sent_to() if one != came_from], wait=False)
     if reversed_posts or posts or stains or annulled:
         book.emit(
             "settled", target=target.id, finding=name, at=book.at,
@@ -435,12 +435,6 @@ def _excused(book: Book, target: Message) -> set[str]:
             if remark.at - vote.at <= grace:
                 found.add(remark.by)
     return found
-
-
-def onward(target: Message) -> list[str]:
-    """Wherever the record went (spec 11), and back to who sent it."""
-    back = target.peer is not None and target.kind.startswith(ANSWERED)
-    return [*target.went, *([target.peer] if back and target.peer is not None else [])]
 
 
 def neutrals_short(book: Book, target: Message) -> bool:

@@ -64,6 +64,8 @@ class Draft:
         self.roster_changed = False
         self.last: list[tuple[str, Rotate | Leave | Join]] = []
         """Acts of members about themselves, which take effect at the block's end (spec F1)."""
+        self.rekeyed: set[str] = set()
+        """Whose keys motions of this block replaced: a `join` beside that came from a node with the old ones (8.3)."""
         self.due: list[Deadline] = []
         self.watching = False
 

@@ -9,7 +9,6 @@ from tocsin.kernel.acts import (
     CloseMotion,
     ExpelMotion,
     FeaturesMotion,
-    Join,
     Keys,
     LeadMotion,
     PeerEntry,
@@ -356,8 +355,7 @@ def apply(draft: Draft, message: Message) -> None:
     elif isinstance(terms, RekeyMotion):
         row = draft.edit("member", terms.member)
         row.keys, row.joined = terms.keys, False
-        # A `join` of this block came under the keys of before; the node with the new ones has yet to join.
-        draft.last = [(who, act) for who, act in draft.last if who != terms.member or not isinstance(act, Join)]
+        draft.rekeyed.add(terms.member)
         _take_keys(draft, terms.member, terms.keys)
         draft.roster_changed = True
     elif isinstance(terms, SuspendMotion | ReinstateMotion | ExpelMotion | RolesMotion):

@@ -82,7 +82,7 @@ def apply(draft: Draft, author: str, act: Rotate | Leave | Join) -> None:
     if isinstance(act, Rotate):
         row.keys = replace(row.keys, **{act.which: act.key})
     elif isinstance(act, Join):
-        row.joined = row.status == "active"
+        row.joined = row.status == "active" and author not in draft.rekeyed
     else:
         row.status, row.until, row.joined = "left", None, False
         incidents.vacate_for(draft, author)
