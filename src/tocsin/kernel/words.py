@@ -37,8 +37,9 @@ Key = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Signature = Annotated[str, Meta(pattern=r"\A[0-9a-f]{128}\Z")]
 """Ed25519 signature, lower-case hex."""
 
-Origin = Annotated[str, Meta(pattern=r"\A[!-*,-~]+\Z", max_length=150)]
-"""A network's name: schema-less URL, printable ASCII without space or `+` (spec 1)."""
+Origin = Annotated[str, Meta(pattern=r"\A[!-*,-~]*[./][!-*,-~]*\Z", max_length=150)]
+"""A network's name: schema-less URL, printable ASCII without space or `+`. Its dot or slash tells it from a member
+wherever either may stand (spec 1.1)."""
 
 Coded = Annotated[str, Meta(pattern=r"\A[a-z0-9]+(-[a-z0-9]+)*:[A-Za-z0-9][A-Za-z0-9._/-]*\Z", max_length=80)]
 """`scheme:code`, for example `icd11:1D2Z` or `iso3166-2:TW-TNN`."""
