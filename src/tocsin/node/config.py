@@ -45,11 +45,14 @@ class PeerUse(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
 
 class CometUse(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """CometBFT's own ports, and its nodes at the other members: `id@host:port`."""
+    """CometBFT's own port, what others dial, and its nodes at the other members: `id@host:port`. `one_host`: several
+    members' nodes are on this machine."""
 
     listen: Address = "0.0.0.0:26656"
+    announce: Address | None = None
     peers: list[PeerAddress] = []
     block_ms: Annotated[int, Meta(ge=10, le=60_000)] = 1000
+    one_host: bool = False
 
 
 class NetworkUse(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -103,6 +106,8 @@ _WRITE = {
     "vkey": "the witness's key as it publishes it: name+id+key",
     "witnesses": "[[networks.witnesses]] tables with url and vkey",
     "cometbft": "a table with listen and peers",
+    "announce": 'host and port at which the other members reach CometBFT here, like "node.annan.example:26656"',
+    "one-host": "true or false",
     "block-ms": "milliseconds between blocks, from 10 to 60000",
     "witness": "a table with name and logs",
     "name": 'a name without spaces, like "witness.example/annan"',
@@ -226,7 +231,8 @@ def render(config: Config) -> str:
         if network.engine == "cometbft":
             comet = network.cometbft
             lines += ["", "[networks.cometbft]", f"listen = {_text(comet.listen)}", f"peers = {_list(comet.peers)}"]
-            lines.append(f"block-ms = {comet.block_ms}")
+            lines += [] if comet.announce is None else [f"announce = {_text(comet.announce)}"]
+            lines += [f"block-ms = {comet.block_ms}", f"one-host = {str(comet.one_host).lower()}"]
         for peer in network.peers:
             lines += ["", "[[networks.peers]]", f"origin = {_text(peer.origin)}", f"urls = {_list(peer.urls)}"]
         for witness in network.witnesses:

@@ -1,0 +1,71 @@
+"""A node: one agency in one or many networks, behind one address."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from tocsin.engine.port import Clock
+from tocsin.engine.signatures import Verifier
+from tocsin.node.config import Config
+from tocsin.node.http import Server, application
+from tocsin.node.keys import Keystore
+from tocsin.node.places import signed_heads
+from tocsin.node.remote import caller
+from tocsin.node.station import Shared, Station
+from tocsin.node.witness import Witness
+from tocsin.store.watermark import Watermark
+from tocsin.tlog.note import parse_vkey
+
+
+class Agency:
+    """Starts with `start`; `stop` ends it cleanly. A network that fails takes no other with it."""
+
+    def __init__(self, config: Config, keystore: Keystore, clock: Clock, say: Callable[[str, str], None]) -> None:
+        """`say`: (network, sentence) for the log. Raises KeystoreError, StoreError."""
+        self._client = caller()
+        self._verifier = Verifier()
+        shared = Shared(config, keystore, self._client, clock, self._verifier, say)
+        self.stations = {use.origin: Station(use, shared) for use in config.networks}
+        self._heads: Watermark | None = None
+        self.witness = self._witness(config, keystore, clock)
+        self._server = Server(application(list(self.stations.values()), self.witness, self.status), config.listen)
+        self.address = config.listen
+
+    def start(self) -> str:
+        """Listen, and start all networks; the address. Raises OSError where nobody can listen."""
+        self.address = self._server.start()
+        for station in self.stations.values():
+            station.start()
+        return self.address
+
+    def stop(self) -> None:
+        """End; all that is final is on disk."""
+        stopping = [threading.Thread(target=station.stop) for station in self.stations.values()]
+        for thread in stopping:
+            thread.start()
+        for thread in stopping:
+            thread.join()
+        self._server.stop()
+        self._verifier.close()
+        self._client.close()
+        if self._heads is not None:
+            self._heads.close()
+
+    def status(self) -> dict[str, Any]:
+        """Every network's, and whom to believe as a witness."""
+        return {
+            "address": self.address,
+            "witness": None if self.witness is None else str(self.witness.vkey),
+            "networks": [station.status() for station in self.stations.values()],
+        }
+
+    def _witness(self, config: Config, keystore: Keystore, clock: Clock) -> Witness | None:
+        duty = config.witness
+        if duty is None:
+            return None
+        path = signed_heads(config.signed_heads, duty.name)
+        # Made with the key: a witness that has lost what it signed needs a new name and key.
+        self._heads = Watermark.open(path)
+        signer = keystore.signer(duty.name, "", "finality")
+        logs = {key.name: key for key in map(parse_vkey, duty.logs)}
+        return Witness(duty.name, signer, logs, self._heads, lambda: clock() // 1000)

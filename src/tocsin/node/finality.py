@@ -1,0 +1,362 @@
+"""Final checkpoints among members' nodes (spec 10.3): sign what may be signed, collect what the others signed.
+
+Each member signs the head of every block that changed something, once its engine has confirmed it, and serves its own
+line over HTTP. Each collects the others' until a quorum stands. A key may be of a member whose node this is, or of
+one that left it in the operator's custody: whatever finality keys the keystore has are used.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from functools import partial
+from time import monotonic
+from typing import NamedTuple, Protocol
+
+from tocsin.client.dossier import decode_leaf
+from tocsin.client.signing import Signer, cosign_checkpoint, sign_checkpoint, verify_signature
+from tocsin.engine.port import Clock
+from tocsin.kernel.leaves import RosterLeaf
+from tocsin.kernel.quorum import finality
+from tocsin.kernel.rows import Signer as Who
+from tocsin.kernel.statements import cosigner_name, signs
+from tocsin.node.remote import Remote, RemoteError
+from tocsin.store.network import NetworkStore
+from tocsin.store.watermark import SignedHead, SigningRefused, Watermark
+from tocsin.tlog import Checkpoint, Cosigner, NoteError, VerifierKey, checkpoint, cosignature, note
+from tocsin.tlog.note import ED25519, Signature
+
+KEPT = 4096
+"""Sizes whose own lines are kept in memory for those who are behind."""
+_AGAIN = 64
+"""Heads below the newest that are signed again after a start, for members who still collect them."""
+_AT_ONCE = 512
+"""Heights looked at in one go."""
+_POLL_S = 0.02
+_ASK_S = 5.0
+"""How long a member is asked to wait for a head that it has not reached."""
+_GIVE_UP_S = 10.0
+"""How long one size is collected before a newer one is tried."""
+_RETRY_S = 30.0
+"""After which a change of the roster is tried again whose signers could not be had."""
+
+
+class Confirming(Protocol):
+    """What finality asks of an engine."""
+
+    def confirmed(self) -> int: ...
+
+
+class Keys(NamedTuple):
+    """What this node signs with. `log`: the log's own key, where it is here; `members`: finality keys by member."""
+
+    log: Signer | None
+    members: Mapping[str, Signer]
+
+
+class Epoch(NamedTuple):
+    """Who signs after the roster leaf at `place`: for sizes above place + 2 (spec 11.4)."""
+
+    place: int
+    signers: list[Who]
+
+
+class Seen(NamedTuple):
+    """What was last heard of a member. `at`: monotonic seconds; `size`: of the head it signed; `error`: or why not."""
+
+    at: float
+    size: int
+    error: str
+
+
+class Finality:
+    """One network's, on this node. Threads of its own; `stop` ends them."""
+
+    def __init__(
+        self,
+        records: NetworkStore,
+        engine: Confirming,
+        keys: Keys,
+        log_key: str,
+        watermark: Watermark,
+        remotes: Mapping[str, Remote],
+        clock: Clock,
+        say: Callable[[str], None],
+    ) -> None:
+        """`log_key`: of the genesis; `remotes`: the other members' nodes; `say`: for the log of the node."""
+        self.origin = records.origin
+        self.seen: dict[str, Seen] = {}
+        """What was last heard of each other member."""
+        self.contradictions: list[tuple[str, bytes, bytes]] = []
+        """(member, what it signed, what we have): another head of one size."""
+        self._records = records
+        self._engine = engine
+        self._keys = keys
+        self._log = VerifierKey(self.origin, ED25519, bytes.fromhex(log_key))
+        self._watermark = watermark
+        self._remotes = remotes
+        self._clock = clock
+        self._say = say
+        self._own: OrderedDict[int, bytes] = OrderedDict()
+        self._epochs: list[Epoch] = []
+        self._known = 0
+        self._later: dict[int, float] = {}
+        self.error = ""
+        self._final = self._stored()
+        self._changed = threading.Condition()
+        self._stopping = threading.Event()
+        self._asking = ThreadPoolExecutor(2 * len(remotes) + 1, thread_name_prefix="ask")
+        self._threads = [
+            threading.Thread(target=self._guard, args=(run,), name=run.__name__, daemon=True)
+            for run in (self._sign, self._collect)
+        ]
+        self._read_epochs()
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End; what was signed stays signed."""
+        self._stopping.set()
+        with self._changed:
+            self._changed.notify_all()
+        self._asking.shutdown(wait=False, cancel_futures=True)
+        for thread in self._threads:
+            thread.join()
+
+    # What others ask.
+
+    @property
+    def final(self) -> int:
+        """Size of the newest final checkpoint; 0 if there is none."""
+        return self._final
+
+    def own(self, size: int | None = None) -> bytes | None:
+        """The note with this node's own lines for the head of a size, or its newest; None if it signed none."""
+        with self._changed:
+            if size is None:
+                size = next(reversed(self._own), None)
+            return None if size is None else self._own.get(size)
+
+    def signers(self, size: int) -> list[Who]:
+        """Whose finality keys count for a size."""
+        epochs = self._epochs
+        return next((one.signers for one in reversed(epochs) if one.place + 2 < size), epochs[0].signers)
+
+    def steps(self, after: int) -> list[int]:
+        """Indexes of the roster leaves, from the second on, whose block ends above a size."""
+        return [one.place for one in self._epochs[1:] if one.place + 2 > after]
+
+    def wait_final(self, above: int, timeout: float) -> int:
+        """Wait until a checkpoint above a size is final, or the time is over; size of the newest."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._final > above or self._stopping.is_set(), timeout)
+        return self._final
+
+    # Signing.
+
+    def _sign(self) -> None:
+        reached = self._records.block_of_leaf(max(0, self._records.durable[1] - _AGAIN)).height - 1
+        while not self._stopping.is_set():
+            confirmed = self._engine.confirmed()
+            if confirmed <= reached:
+                self._stopping.wait(_POLL_S)
+                continue
+            upto = min(confirmed, reached + _AT_ONCE)
+            blocks = list(self._records.blocks(reached + 1, upto))
+            reached = upto
+            if any(leaf.startswith(b'{"leaf":"roster"') for block in blocks for leaf in block.leaves):
+                self._read_epochs()
+            heads = [Checkpoint(self.origin, block.size, block.root) for block in blocks]
+            if upto < confirmed:
+                # Who was away signs the newest heads, and what nobody can do without; not every step of the way.
+                ends = {index + 2 for index in self.steps(0)}
+                heads = [one for one in heads if one.size in ends]
+            self._sign_heads(heads)
+
+    def _sign_heads(self, heads: Sequence[Checkpoint]) -> None:
+        """Write down, then sign. Below what was written down only what that head extends is signed again."""
+        mark = self._watermark.head(self.origin)
+        if mark is not None and not self._extends(mark):
+            return
+        new = [SignedHead(*head) for head in heads if mark is None or head.size >= mark.size]
+        if self._keys.log is not None or any(self._mine(head.size) for head in heads):
+            self._watermark.admit(new)
+        for head in heads:
+            lines = [] if self._keys.log is None else [sign_checkpoint(self._keys.log, head)]
+            lines += [
+                cosign_checkpoint(self._keys.members[one.id], one.id, head, self._clock() // 1000)
+                for one in self._mine(head.size)
+            ]
+            if lines:
+                with self._changed:
+                    self._own[head.size] = note.format(checkpoint.format(head), lines)
+                    while len(self._own) > KEPT:
+                        self._own.popitem(last=False)
+            with self._changed:
+                self._known = head.size
+                self._changed.notify_all()
+
+    def _extends(self, mark: SignedHead) -> bool:
+        """Whether our log holds the head that was signed before; while it is shorter, nothing is signed."""
+        if self._records.durable[1] < mark.size:
+            return False
+        root = self._records.root(mark.size)
+        if root != mark.root:
+            raise SigningRefused(
+                f"This node signed {self.origin} at size {mark.size} with the root {mark.root.hex()}, and its log now "
+                f"has {root.hex()}. The log was forked, perhaps by a restored backup; find out why, then "
+                "`tocsin node reset`."
+            )
+        return True
+
+    def _mine(self, size: int) -> list[Who]:
+        """Signers whose very keys are here."""
+        return [
+            one
+            for one in self.signers(size)
+            if one.id in self._keys.members and self._keys.members[one.id].public_key == one.key
+        ]
+
+    def _read_epochs(self) -> None:
+        epochs = []
+        for index in self._records.landmarks():
+            data = self._records.leaf(index)
+            if data.startswith(b'{"leaf":"roster"'):
+                leaf = decode_leaf(data, f"Leaf {index}")
+                assert isinstance(leaf, RosterLeaf)
+                epochs.append(Epoch(index, [Who(one.id, one.keys.finality) for one in leaf.members if signs(one)]))
+        self._epochs = epochs
+
+    # Collecting.
+
+    def _collect(self) -> None:
+        while not self._stopping.is_set():
+            target = self._target()
+            if target is None:
+                with self._changed:
+                    self._changed.wait(_ASK_S if self._known <= self._final else _POLL_S)
+                continue
+            self._collect_one(target)
+
+    def _target(self) -> int | None:
+        """A change of the roster that nobody sealed yet, else the newest head."""
+        for index in self.steps(0):
+            size = index + 2
+            if size <= self._known and self._later.get(size, 0.0) < monotonic() and not self._records.checkpoint(size):
+                self._later[size] = monotonic() + _RETRY_S
+                return size
+        return self._known if self._known > self._final else None
+
+    def _collect_one(self, size: int) -> None:
+        """Collect lines for the head of a size until a quorum stands, or it takes too long."""
+        head = Checkpoint(self.origin, size, self._records.root(size))
+        text = checkpoint.format(head)
+        signers = self.signers(size)
+        lines: dict[bytes, Signature] = {}
+        own = self.own(size)
+        if own is not None:
+            self._take(lines, signers, text, note.parse(own).signatures)
+        until = monotonic() + _GIVE_UP_S
+        asked = {self._asking.submit(self._ask, id, size): id for id in self._remotes}
+        while not self._stopping.is_set():
+            if self._enough(lines, signers):
+                self._keep(size, text, lines, signers)
+                for future, id in asked.items():
+                    # Who comes late is not missing.
+                    future.add_done_callback(partial(self._hear, id, size, text))
+                return
+            if not asked or monotonic() > until:
+                # Nobody is left to ask, or it takes too long: a newer head may be quicker.
+                self._stopping.wait(0.2 if monotonic() < until else 0)
+                return
+            done, _ = wait(asked, timeout=0.2, return_when=FIRST_COMPLETED)
+            for future in done:
+                self._take(lines, signers, text, self._hear(asked.pop(future), size, text, future))
+
+    def _ask(self, id: str, size: int) -> bytes | None:
+        """What a member signed itself; of a change of the roster rather what it collected, if it did."""
+        remote = self._remotes[id]
+        collected = remote.final(size) if size - 2 in self.steps(0) else None
+        return collected or remote.cosigned(size, _ASK_S)
+
+    def _hear(self, id: str, size: int, text: str, future: "Future[bytes | None]") -> Sequence[Signature]:
+        """The signature lines of a member's answer, if it speaks of this head; what it was is in `seen`."""
+        error = ""
+        lines: Sequence[Signature] = ()
+        try:
+            data = future.result()
+            parsed = None if data is None else note.parse(data)
+            if parsed is None:
+                error = f"has not signed size {size}"
+            elif parsed.text == text:
+                lines = parsed.signatures
+            else:
+                error = "signed another head of one size than we have"
+                self._contradicts(id, data or b"", text)
+        except (RemoteError, NoteError) as failed:
+            error = str(failed)
+        except CancelledError:
+            return ()
+        self.seen[id] = Seen(monotonic(), size if lines else self._last_seen(id), error)
+        return lines
+
+    def _last_seen(self, id: str) -> int:
+        return self.seen[id].size if id in self.seen else 0
+
+    def _contradicts(self, id: str, data: bytes, text: str) -> None:
+        ours = self.own(checkpoint.parse(text).size) or text.encode()
+        if all((id, data) != known[:2] for known in self.contradictions):
+            self.contradictions.append((id, data, ours))
+            self._say(f"{id} serves another head than ours: {data.splitlines()[:3]!r}; ours is {text.splitlines()!r}")
+
+    def _take(
+        self, lines: dict[bytes, Signature], signers: list[Who], text: str, offered: Sequence[Signature]
+    ) -> None:
+        """Add the lines of the log and of signers that hold; one for each key."""
+        for key in (self._log, *(_cosigner(self.origin, one).vkey for one in signers)):
+            for line in offered:
+                if (line.name, line.key_id) == (key.name, key.key_id) and _holds(key, text, line):
+                    lines.setdefault(key.key, line)
+
+    def _enough(self, lines: Mapping[bytes, Signature], signers: list[Who]) -> bool:
+        theirs = sum(1 for one in signers if bytes.fromhex(one.key) in lines)
+        return self._log.key in lines and theirs >= finality(len(signers))
+
+    def _keep(self, size: int, text: str, lines: Mapping[bytes, Signature], signers: list[Who]) -> None:
+        ordered = [self._log.key, *(bytes.fromhex(one.key) for one in signers)]
+        data = note.format(text, [lines[key] for key in ordered if key in lines])
+        self._records.put_checkpoint(size, data, keep=size - 2 in self.steps(0))
+        self._records.flush()
+        with self._changed:
+            self._final = max(self._final, size)
+            self._changed.notify_all()
+
+    def _stored(self) -> int:
+        found = self._records.checkpoint()
+        return 0 if found is None else found.size
+
+    def _guard(self, run: Callable[[], None]) -> None:
+        try:
+            run()
+        except Exception as error:
+            self._say(f"finality has stopped: {error}")
+            with self._changed:
+                self.error = str(error)
+                self._changed.notify_all()
+
+
+def _cosigner(origin: str, who: Who) -> Cosigner:
+    return Cosigner(cosigner_name(origin, who.id), bytes.fromhex(who.key))
+
+
+def _holds(key: VerifierKey, text: str, line: Signature) -> bool:
+    try:
+        if key.type == ED25519:
+            return verify_signature(key.key, text.encode(), line.value)
+        (one,) = cosignature.final_lines(note.Note(text, (line,)), (Cosigner(key.name, key.key),))
+    except (NoteError, ValueError):
+        return False
+    return verify_signature(*one[:3])

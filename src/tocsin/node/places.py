@@ -1,0 +1,36 @@
+"""Where a node keeps what, below its data directory and beside it."""
+
+import os
+from pathlib import Path
+
+import nacl.utils
+
+
+def folder(data_dir: Path, origin: str) -> Path:
+    """A network's own directory: its origin with `+`, which no origin has, for `/`."""
+    return data_dir / origin.replace("/", "+")
+
+
+def database(data_dir: Path, origin: str) -> Path:
+    """A network's store."""
+    return folder(data_dir, origin) / "networks" / "node.db"
+
+
+def comet_home(data_dir: Path, origin: str) -> Path:
+    """CometBFT's home for a network."""
+    return folder(data_dir, origin) / "cometbft"
+
+
+def signed_heads(signed: Path, origin: str) -> Path:
+    """The list of what was signed of a network; outside the data directory, so that no backup brings it back."""
+    return signed / origin.replace("/", "+")
+
+
+def node_key(data_dir: Path, origin: str) -> bytes:
+    """The seed of the key by which CometBFT's other nodes know this one; made when first asked for."""
+    path = comet_home(data_dir, origin) / "node-key"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(nacl.utils.random(32).hex() + "\n")
+    return bytes.fromhex(path.read_text().strip())
