@@ -21,20 +21,23 @@ LEFT, RIGHT = 46, 14
 BEFORE = 21
 """Days drawn before day 0."""
 EARLY = 21
-"""Days drawn after the last mark in the panel of the beginning."""
+"""Days drawn after the last mark in the panel of the beginning, at least."""
+ROOM = 0.25
+"""And at least this share of the days before it, so that a label has room on the right of its vertical."""
 MOST_FAILED = 6
 """Labelled reports that came to nothing."""
 MOST_TOWNS = 45
 
 
 def outbreak(replay: Replay, wave: Wave) -> str:
-    """Figure 1: cases by the day they became known, onset as a faint line, and what was known to whom when; the whole
-    wave, and its beginning enlarged."""
+    """Figure 1: cases by the day they became known, or by the week; onset, where the archive has it, as a faint line;
+    and what was known to whom when. The whole wave, and its beginning enlarged."""
     marks = _marks(replay, wave)
     first = wave.first - BEFORE
     last = min(wave.last + 14, replay.archive.last_day)
     ours = [day for day, _, style in marks if style in ("signal", "failed", "record", "national")]
-    early = min(last, max([*ours, wave.first]) + EARLY)
+    latest = max([*ours, wave.first])
+    early = min(last, latest + max(EARLY, round(ROOM * (latest - first))))
     name = replay.archive.networks[wave.network].name
     upper = _panel(replay, wave, first, last, marks, f"{name}: the whole wave")
     lower = _panel(replay, wave, first, early, marks, f"{name}: its first {early - wave.first} days, enlarged")
@@ -42,7 +45,9 @@ def outbreak(replay: Replay, wave: Wave) -> str:
 
 
 def _panel(replay: Replay, wave: Wave, first: int, last: int, marks: Sequence[tuple[int, str, str]], title: str) -> str:
-    known, onset = _known(replay, wave.network, first, last), _onsets(replay, wave, first, last)
+    step = replay.archive.step
+    ends, known = _periods(replay, wave.network, first, last)
+    onset = _onsets(replay, wave, first, last) if replay.archive.kind == "line-list" else None
     across = Scale(first, last + 1, LEFT, WIDTH - RIGHT)
     labels = [
         Label(across(day + 0.5), f"{iso(day)} {words}", style) for day, words, style in marks if first <= day <= last
@@ -50,26 +55,30 @@ def _panel(replay: Replay, wave: Wave, first: int, last: int, marks: Sequence[tu
     placed = svg.place_labels(labels, WIDTH - 4)
     top = 12 + ROW * (1 + max((row for _, row, _ in placed), default=0))
     base = top + 190
-    peak = max(1, int(known.max()), int(onset.max()))
+    peak = max(1, *known, 0 if onset is None else int(onset.max()))
     up = Scale(0, peak, base, top)
+    unit = "day" if step == 1 else "week"
     parts = [
-        svg.figure(WIDTH, base + 38, title, f"Local cases a day by the day they became known, at most {peak}."),
+        svg.figure(WIDTH, base + 38, title, f"Local cases a {unit} by the {unit} they became known, at most {peak}."),
         *_months(across, first, last, base, top),
         *_counts(up, peak),
-        svg.polyline([(across(first + i + 0.5), up(int(v))) for i, v in enumerate(onset)], "onset"),
     ]
-    wide = max(0.9, across(1) - across(0) - 0.4)
-    parts += [
-        svg.rect(across(first + i), up(int(v)), wide, base - up(int(v)), "case", title=f"{iso(first + i)}: {int(v)}")
-        for i, v in enumerate(known)
-        if v
-    ]
+    if onset is not None:
+        parts.append(svg.polyline([(across(first + i + 0.5), up(int(v))) for i, v in enumerate(onset)], "onset"))
+    for end, count in zip(ends, known, strict=True):
+        if count:
+            left = across(max(first, end - step + 1))
+            wide = max(0.9, across(end + 1) - left - 0.4)
+            hint = f"{iso(end)}: {count}" if step == 1 else f"week to {iso(end)}: {count}"
+            parts.append(svg.rect(left, up(count), wide, base - up(count), "case", title=hint))
     parts += [svg.line(one.x, 13 + ROW * row, one.x, base, f"mark {one.style}") for one, row, _ in placed]
     for label, row, anchor in placed:
         shift = 4 if anchor == "start" else -4
         parts.append(svg.text(label.x + shift, 18 + ROW * row, label.text, f"t halo t-{label.style}", anchor))
     parts.append(svg.text(LEFT, base + 34, title, "t t-strong"))
-    parts.append(svg.text(WIDTH - RIGHT, base + 34, "bars: known that day; line: fell ill that day", "t", "end"))
+    bars = f"bars: local cases that became known that {unit}"
+    key = bars if onset is None else f"{bars}; line: cases that fell ill that day"
+    parts.append(svg.text(WIDTH - RIGHT, base + 34, key, "t", "end"))
     parts.append(svg.close())
     return "".join(parts)
 
@@ -102,6 +111,14 @@ def _known(replay: Replay, network: int, first: int, last: int) -> Counts:
     columns = slice(knowledge.column(begin + 1), knowledge.column(end + 1) + 1)
     known[begin - first : end - first + 1] = knowledge.daily[members, columns].sum(axis=0)
     return known
+
+
+def _periods(replay: Replay, network: int, first: int, last: int) -> tuple[list[int], list[int]]:
+    """The last day of each period of the archive that ends within these days, and the local cases known on it."""
+    step, begin = replay.archive.step, replay.archive.first_day
+    days = _known(replay, network, first, last)
+    ends = [day for day in range(first, last + 1) if (day - begin + 1) % step == 0]
+    return ends, [int(days[max(0, day - step + 1 - first) : day - first + 1].sum()) for day in ends]
 
 
 def _onsets(replay: Replay, wave: Wave, first: int, last: int) -> Counts:
@@ -235,7 +252,7 @@ def _months(across: Scale, first: int, last: int, base: float, top: float) -> It
     step = max(1, len(starts) // 12)
     for place, day in enumerate(starts):
         yield svg.line(across(day), top, across(day), base + 4, "grid")
-        if place % step == 0:
+        if place % step == 0 and across(day) + 3 + 7 * svg.CHARACTER <= WIDTH:
             yield svg.text(across(day) + 3, base + 15, iso(day)[:7], "t")
     yield svg.line(across(first), base, across(last + 1), base, "axis")
 

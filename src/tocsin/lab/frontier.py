@@ -14,10 +14,12 @@ from tocsin.lab.svg import Scale
 
 __all__ = ["frontier"]
 
-WIDTH, BASE, TOP = 960, 340, 16
+WIDTH, BASE, TOP = 960, 364, 40
 LEFT, RIGHT = 46, 190
 MANY = 0.25
 """Who misses more than this share of the outbreaks is drawn hollow: few and late ones make a delay look short."""
+STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+"""Days between the lines of the vertical scale: the smallest with at most eight of them."""
 TICKS = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 
 
@@ -76,12 +78,13 @@ def _axes(across: Scale, up: Scale, widest: float, longest: float) -> Iterator[s
             x = across(sqrt(tick))
             yield svg.line(x, TOP, x, BASE, "cap" if tick == CAP else "grid")
             yield svg.text(x, BASE + 16, f"{tick:g}", "t", "middle")
-    step = 20 if longest <= 160 else 100
+    step = next((step for step in STEPS if longest <= 8 * step), STEPS[-1])
     for days in range(0, int(longest) + 1, step):
         yield svg.line(LEFT, up(days), WIDTH - RIGHT, up(days), "grid")
         yield svg.text(LEFT - 6, up(days) + 4, f"{days}", "t", "end")
-    yield svg.text(LEFT, BASE + 36, "false county records a nation-year (square-root scale)", "t")
-    yield svg.text(WIDTH - RIGHT, BASE + 36, "up: median days from day 0; hollow: misses over a quarter", "t", "end")
+    yield svg.text(LEFT - 30, TOP - 12, "median days from day 0 to the county record", "t t-strong")
+    below = "false county records a nation-year (square-root scale)"
+    yield svg.text(WIDTH - RIGHT, BASE + 36, below, "t t-strong", "end")
 
 
 def _families(replay: Replay) -> Iterator[_Line]:

@@ -5,6 +5,7 @@ from html import escape
 from importlib.resources import files
 
 from tocsin.lab import figures, tables
+from tocsin.lab.calibrate import CAP
 from tocsin.lab.days import iso
 from tocsin.lab.drive import day_at
 from tocsin.lab.frontier import frontier
@@ -55,7 +56,7 @@ def headline(replay: Replay, wave: Wave | None) -> str:
     word = "confirmed cases" if replay.archive.kind == "line-list" else "cases"
     found = replay.leads(replay.main, wave)
     if not found:
-        return f"{name}, {wave.cases:,} {word}: the nation had no record by the last onset."
+        return f"{name}, {wave.cases:,} {word}: the nation had no record by the last case."
     record = replay.main.national(wave.network, wave.first)
     when = "" if record is None or record.national_at is None else f" on {iso(day_at(record.national_at))}"
     said = ", ".join(
@@ -118,7 +119,7 @@ def _others(replay: Replay) -> Iterator[str]:
         if wave is None or not period.test or wave.first in replay.span:
             continue
         judged = next(one for one in run.nation.waves if one.wave is wave)
-        when = "no national record by its last onset"
+        when = "no national record by its last case"
         if judged.record_day is not None:
             home = run.recorded(wave.network, wave.first)
             when = f"national record {iso(judged.record_day)}, {judged.record_day - wave.first} days after day 0"
@@ -133,11 +134,17 @@ def _others(replay: Replay) -> Iterator[str]:
 def _rules(replay: Replay) -> Iterator[str]:
     yield "<h2>Table 1. Charters and baselines</h2>"
     yield (
-        "<p class=caveat>Delay: median days from day 0 with [range] and, where there are seasons enough, (interval by "
-        "resampling seasons). Missed with the exact interval of its share; false records, those with a real but small "
-        "cluster behind them in brackets, with the exact interval of the rate. Continuations and single-place clusters "
-        "are in no column. Baselines are set to the frozen rule's false records in the calibration. Rules with a "
-        "dagger need the data to move. The calibration is judged here by all that the archive knows today.</p>"
+        "<p class=caveat>County: any network of agencies; nation: the topmost. c: cases that make an agency see; z: "
+        "standard deviations above what EARS, the Early Aberration Reporting System, expects. True: a record of a true "
+        "outbreak, one of 20 local cases or more in two places or more. Spill-over: 20 residents ill, but fewer "
+        "infected there. Late: after half of the outbreak's cases. A nation-year: a year of all networks "
+        "together.</p>"
+        "<p class=caveat>Delay: median days from day 0 with [range] and, where there are seasons enough, (95 % "
+        "interval by resampling seasons). Missed with the exact 95 % interval of its share; false records, those with "
+        "a real but small cluster behind them in brackets, with the exact interval of the rate. Continuations and "
+        "single-place clusters are in no column. Baselines are set to the frozen rule's false records in the "
+        "calibration. Rules with a dagger need the data to move. The calibration is judged here by all that the "
+        "archive knows today.</p>"
     )
     periods = range(len(replay.beside.periods))
     yield from (tables.rules(replay, period) for period in periods)
@@ -155,7 +162,12 @@ def _later_figures(replay: Replay, wave: Wave | None) -> Iterator[str]:
     drawn = frontier(replay)
     if drawn:
         yield "<h2>Figure 2. False records against delay</h2>"
-        yield f"<figure>{drawn}</figure>"
+        over = replay.beside.periods[0].label.capitalize()
+        yield (
+            f"<figure>{drawn}<figcaption>{over}; lower left is better. Each line is a family of rules, each "
+            "point one threshold; large points are the charters as frozen, the pilot's ringed. Hollow: misses over a "
+            f"quarter of the outbreaks. Dashed red: the cap of {CAP:g} false records a year.</figcaption></figure>"
+        )
     yield from _calibration(replay)
     yield "<h2>Figure 3. Agencies by weeks</h2>"
     if wave is not None:
@@ -163,7 +175,11 @@ def _later_figures(replay: Replay, wave: Wave | None) -> Iterator[str]:
             f"<figure>{figures.townships(replay, wave)}<figcaption>Colour: cases known in the week. Dot: saw. Ring: "
             "reported. Line: endorsed somebody's report.</figcaption></figure>"
         )
-    yield f"<figure>{figures.nation(replay)}</figure>"
+    yield (
+        f"<figure>{figures.nation(replay)}<figcaption>Every territory with a report from {iso(replay.first)} to "
+        f"{iso(replay.last)}: local cases by week, each panel on a scale of its own. Green: national records; in words "
+        "the first and what it was worth, in brackets how many followed.</figcaption></figure>"
+    )
 
 
 def _calibration(replay: Replay) -> Iterator[str]:
@@ -197,7 +213,8 @@ def _tables(replay: Replay) -> Iterator[str]:
     yield "<h2>Table 2. Every record, false ones first; every missed outbreak</h2>"
     yield (
         "<p class=caveat>National records of the test years; of the calibration's, the false and the missed. Judged by "
-        "everything the archive knows today.</p>"
+        "everything the archive knows today. Continuation: the wave had its record before. False-cluster: a real "
+        "cluster, of 5 to 19 cases; false-nothing: less than that. Cases and places are the whole wave's.</p>"
     )
     yield tables.records(replay)
     alone = [one for one in replay.truth.single_place if any(one.first in p.span for p in replay.beside.periods)]
@@ -205,18 +222,27 @@ def _tables(replay: Replay) -> Iterator[str]:
         named = "; ".join(f"{replay.archive.networks[w.network].name} {iso(w.first)}, {w.cases} cases" for w in alone)
         yield f"<p class=caveat>Within a single agency, so below the joint rule: {escape(named)}.</p>"
     yield "<h2>Table 3. Had the study chosen otherwise</h2>"
+    yield (
+        "<p class=caveat>County records of the frozen rule, unless a line says national: false ones, outbreaks missed, "
+        "those recorded late, and the median delay from day 0.</p>"
+    )
     yield tables.sensitivity(replay)
     yield "<h2>Table 4. What it cost</h2>"
     yield (
         f"<p class=caveat>From {iso(replay.first)} to {iso(replay.last)}. A page is one report that an agency is asked "
-        "about.</p>"
+        "about; an officer is one for each agency.</p>"
     )
     yield tables.costs(replay)
 
 
 def _check(dossier: str | None, command: str | None) -> Iterator[str]:
-    if dossier is not None and command is not None:
-        yield "<h2>Check it yourself</h2>"
+    yield "<h2>Check it yourself</h2>"
+    if dossier is None or command is None:
+        yield (
+            "<p>This run left no record to check. With <code>--data-dir DIRECTORY</code> the networks stay, and each "
+            "territory's first record of the span, if it has one, stands there as one file.</p>"
+        )
+    else:
         yield (
             f"<p>The record as one file: <code>{escape(dossier)}</code>. Offline, trusting nobody's server: "
             f"<code>{escape(command)}</code></p>"

@@ -65,13 +65,16 @@ def references_for(truth: Truth, wave: Wave, known_day: NDArray[np.int32]) -> tu
     """
     archive = truth.archive
     ident = archive.networks[wave.network].id
+    if archive.kind == "line-list":
+        began, told = ("day 0 (first onset)", "first local case fell ill"), ("first confirmed case", "was confirmed")
+    else:
+        began, told = ("day 0 (first case)", "first period with a local case"), ("first known case", "became known")
     derived = (
-        Reference("day-0", "day 0 (first onset)", wave.first, (ident,), "first local case fell ill"),
+        Reference("day-0", began[0], wave.first, (ident,), began[1]),
         Reference(
-            "first-confirmed", "first confirmed case", truth.first_known(wave, known_day), (ident,),
-            "first local case was confirmed",
+            "first-confirmed", told[0], truth.first_known(wave, known_day), (ident,), f"first local case {told[1]}"
         ),
-    )  # fmt: skip
+    )
     official = (
         reference
         for reference in OFFICIAL.get(archive.source, ())

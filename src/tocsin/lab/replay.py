@@ -175,7 +175,7 @@ def _pooled_bar(beside: Comparison) -> list[Bar]:
         return []
     every = found[-1].median
     parts = [
-        f"{period.name} {'-' if one.median is None else f'{one.median:+g}'} over {one.n}"
+        f"{period.name} {'-' if one.median is None else f'{one.median:+g}'} ({one.n} outbreak{'s' * (one.n != 1)})"
         for period, one in zip(beside.periods, found, strict=False)
     ]
     return [Bar(

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import Literal, NamedTuple
 
-__all__ = ["Label", "Scale", "circle", "close", "figure", "line", "place_labels", "polyline", "rect", "text"]
+__all__ = [
+    "CHARACTER", "Label", "Scale", "circle", "close", "figure", "line", "place_labels", "polyline", "rect", "text",
+]  # fmt: skip
 
 Anchor = Literal["start", "middle", "end"]
 CHARACTER = 6.1
@@ -77,16 +79,18 @@ def polyline(points: Sequence[tuple[float, float]], style: str) -> str:
 
 
 def place_labels(labels: Sequence[Label], width: float) -> list[tuple[Label, int, Anchor]]:
-    """Each label with a row, counted from the top, in which it covers no other; on the left of its vertical where the
-    right has no room."""
+    """Each label with a row, counted from the top, in which it covers no other, and so far down that its vertical,
+    which begins there, crosses no label to its left; on the left of its vertical where the right has no room."""
     rows: list[list[tuple[float, float]]] = []
     placed: list[tuple[Label, int, Anchor]] = []
     for label in sorted(labels, key=lambda one: one.x):
         long = len(label.text) * CHARACTER + 8
         anchor: Anchor = "start" if label.x + long <= width else "end"
         span = (label.x, label.x + long) if anchor == "start" else (label.x - long, label.x)
-        free = (i for i, taken in enumerate(rows) if all(span[1] < low or span[0] > high for low, high in taken))
-        row = next(free, len(rows))
+        above = [i for i, taken in enumerate(rows) if any(low < label.x <= high for low, high in taken)]
+        row = max(above, default=-1) + 1
+        while row < len(rows) and any(span[0] <= high and low <= span[1] for low, high in rows[row]):
+            row += 1
         if row == len(rows):
             rows.append([])
         rows[row].append(span)

@@ -38,6 +38,11 @@ def _left(column: int, words: int) -> str:
     return " class=w" if column < words else ""
 
 
+def _whole(day: str) -> str:
+    """A date that no line break cuts, for narrow heads."""
+    return day.replace("-", "\N{NON-BREAKING HYPHEN}")
+
+
 def signed(days: float) -> str:
     """A lead or a lag, its sign in the same type either way."""
     return f"{days:+g}".replace("-", "\N{MINUS SIGN}")
@@ -73,7 +78,7 @@ def leads(replay: Replay, wave: Wave) -> str:
              *(found.get(one.id, "no record") for one in references), known, to_come)
         )  # fmt: skip
     heads = (
-        "charter", "county record", "national record", *(f"{one.label} {iso(one.day)}" for one in references),
+        "charter", "county record", "national record", *(f"{one.label} {_whole(iso(one.day))}" for one in references),
         "cases known", "still to come",
     )  # fmt: skip
     return table(heads, rows, caption="Leads in days, and what was known on the day of the national record")
@@ -129,7 +134,7 @@ def grid(replay: Replay) -> str:
          else f"at a cap of {frozen.other_cap:g}" if [cell.cases, cell.endorsers] == frozen.chosen_at_other_cap else "")
         for cell in frozen.grid
     ]  # fmt: skip
-    heads = ("cases to see", "endorsers", "false", "missed", "late", "median delay, days", "chosen")
+    heads = ("cases to see", "endorsers", "false", "missed", "late", "median delay, days", "chosen as")
     return table(heads, rows)
 
 
@@ -190,7 +195,7 @@ def sensitivity(replay: Replay) -> str:
         rows.append((one.label, *cells, "missed" if one.record_day is None else iso(one.record_day)))
     heads = ["variant"]
     for period in replay.beside.periods:
-        heads += [f"{period.name}: false", "missed", "late", "delay"]
+        heads += [f"{period.name}: false", "missed", "late", "delay, days"]
     return table((*heads, "largest later outbreak: record"), rows)
 
 
@@ -202,7 +207,7 @@ def costs(replay: Replay) -> str:
         if run is not None:
             rows.append((charter, *_cost(replay.archive, run, replay.span)))
     heads = (
-        "charter", "reports", "recorded", "rejected", "lapsed", "vetoed", "held back by an empty bucket", "ballots",
+        "charter", "reports", "recorded", "rejected", "lapsed", "vetoed", "held back: no token", "ballots",
         "pages an officer-week",
     )  # fmt: skip
     return table(heads, rows)

@@ -89,7 +89,7 @@ def _outbreak(replay: Replay, wave: Wave) -> list[str]:
 def _leads(replay: Replay, run: Run, wave: Wave) -> str:
     found = replay.leads(run, wave)
     if not found:
-        return "No lead: no national record by its last onset."
+        return "No lead: no national record by its last case."
     return "Lead, days: " + "; ".join(f"{one.days:+d} {one.label}" for one in found) + "."
 
 

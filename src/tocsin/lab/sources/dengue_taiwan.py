@@ -244,8 +244,8 @@ def _notes(entries: Entries, townships: Townships, known: list[Town], names: dic
     notes = [
         f"{entries.cases:,} confirmed cases with onset from {iso(int(entries.onset.min()))} to "
         f"{iso(int(entries.onset.max()))}",
-        f"{homeless} cases without a township of residence are known to no township",
-        f"{later} cases have an onset after their notification and are kept as they are",
+        f"cases without a township of residence, known to no township: {homeless}",
+        f"cases with an onset after their notification, kept as they are: {later}",
     ]
     if known:
         notes.append("places of infection without a resident case: " + ", ".join(names[town] for town in known))
