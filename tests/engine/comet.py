@@ -14,7 +14,7 @@ import pytest
 from tests.store.world import World, signer
 from tocsin.engine.cometbft import install
 from tocsin.engine.cometbft.engine import CometEngine
-from tocsin.engine.cometbft.home import Settings, node_id
+from tocsin.engine.cometbft.home import Settings, Sync, node_id
 from tocsin.engine.cometbft.install import EngineMissing
 from tocsin.engine.signatures import Verifier
 from tocsin.store.moment import Moment
@@ -65,13 +65,23 @@ def node_seed(origin: str, number: int) -> bytes:
 class Node:
     """One member's node: a store, and an engine with its CometBFT."""
 
-    def __init__(self, world: World, folder: Path, number: int, ports: Sequence[int]) -> None:
+    def __init__(
+        self,
+        world: World,
+        folder: Path,
+        number: int,
+        ports: Sequence[int],
+        *,
+        validates: bool = True,
+        rpc: str | None = None,
+        sync: Sync | None = None,
+    ) -> None:
         self.world = world
         self._path = folder / "store.db"
         validator = world.members[number]
         self.settings = Settings(
             folder / "cometbft",
-            sha256(f"{world.origin}/{validator}/validator".encode()).digest(),
+            sha256(f"{world.origin}/{validator}/validator".encode()).digest() if validates else None,
             node_seed(world.origin, number),
             f"127.0.0.1:{ports[number]}",
             tuple(
@@ -83,6 +93,8 @@ class Node:
             round_ms=1500,
             heartbeat_s=2,
             one_host=True,
+            rpc=rpc,
+            sync=sync,
         )
         folder.mkdir(parents=True, exist_ok=True)
         self._verifier = Verifier(2)

@@ -18,7 +18,7 @@ from tocsin.engine.cometbft.application import Application
 from tocsin.engine.cometbft.home import Settings
 from tocsin.engine.cometbft.pool import tick
 from tocsin.engine.cometbft.process import Process
-from tocsin.engine.cometbft.rpc import Rpc, RpcUnreachable
+from tocsin.engine.cometbft.rpc import Rpc, RpcError, RpcUnreachable
 from tocsin.engine.cometbft.server import Server
 from tocsin.engine.cometbft.snapshots import Rows, Snapshots
 from tocsin.engine.ledger import Records
@@ -97,6 +97,8 @@ class CometEngine:
         self._stopped = False
         self._closed = False
         self._trouble = ""
+        self._peers_in_doubt = False
+        self._welcome = welcome
         self._error: BaseException | None = None
         self._application = Application(
             records, settings.folder, clock, verifier, self, welcome,
@@ -111,7 +113,7 @@ class CometEngine:
         """The socket where CometBFT answers calls."""
         self._rpc = Rpc(self.rpc)
         self._server = Server(sockets / "app", self._application, self._fail)
-        self._process = Process(program, settings.folder, self._anew)
+        self._process = Process(program, settings.folder, self._anew, self._heard)
         self._offering = threading.Thread(target=self._offer, name="offer", daemon=True)
         self._offering.start()
 
@@ -187,6 +189,13 @@ class CometEngine:
         """What keeps the engine from something without halting it: CometBFT's last words, or a failed snapshot."""
         return self._process.why or self._trouble
 
+    def _heard(self, line: bytes) -> None:
+        """CometBFT gives up a state sync that failed, and then idles: only a new start tries again."""
+        if b"State sync failed" in line:
+            told = line.decode(errors="replace").strip()
+            self._trouble = f"No snapshot could be taken in, and CometBFT starts over: {told}"
+            self._process.again()
+
     def _no_snapshot(self, error: OSError) -> None:
         self._trouble = f"No snapshot could be written: {error}. New members must replay; free some space."
 
@@ -218,6 +227,7 @@ class CometEngine:
             self._confirmed = self._final
             if outcome.changed:
                 self._final = outcome.height
+                self._peers_in_doubt = self._peers_in_doubt or bool(outcome.changes["member"])
             for position, envelope in enumerate(outcome.consumed):
                 mine = self._waiting.pop(envelope.data, None)
                 if mine is not None:
@@ -257,6 +267,9 @@ class CometEngine:
                 now = time.monotonic()
                 batch = self._take(now)
                 due = self._due()
+                look, self._peers_in_doubt = self._peers_in_doubt, False
+            if look:
+                self._part()
             if due is not None and (ticked[0] != due or now - ticked[1] >= _RECHECK_S):
                 batch.append(tick(due))
                 ticked = (due, now)
@@ -273,6 +286,16 @@ class CometEngine:
                     if data in self._waiting:
                         self._waiting[data].offered = 0.0
             return False
+
+    def _part(self) -> None:
+        """After a change of the roster: leave peers that are not welcome any more. CometBFT has no call for that; a
+        new start lets go of them all and asks for each again."""
+        try:
+            peers = self._rpc.call("net_info")["peers"]
+        except (RpcUnreachable, RpcError):
+            return  # it is starting, and asks for each peer
+        if not all(self._welcome(peer["node_info"]["id"]) for peer in peers):
+            self._process.again()
 
     def _take(self, now: float) -> list[bytes]:
         """What is new, then what has had no block for long."""

@@ -1,11 +1,13 @@
 """The CometBFT process: started, watched, started again after longer and longer pauses, stopped.
 
-Its output goes to a file. When it ends by itself the last lines say why, and stand in `why`.
+Its output goes to a file, line by line through us. When it ends by itself the last lines say why, and stand in `why`.
+When we end, so does it: with its output, and with the socket on which it calls us.
 """
 
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,12 +19,16 @@ _MAX_LOG = 64 * 1024 * 1024
 
 
 class Process:
-    """Runs until `stop`. `before`: called before each start, with no process running."""
+    """Runs until `stop`. `before`: called before each start, with no process running; `heard`: with each line."""
 
-    def __init__(self, program: Path, home: Path, before: Callable[[], None]) -> None:
+    def __init__(
+        self, program: Path, home: Path, before: Callable[[], None], heard: Callable[[bytes], None] = lambda line: None
+    ) -> None:
         self._command = [str(program), "start", "--home", str(home)]
         self._log = home / "cometbft.log"
         self._before = before
+        self._heard = heard
+        self._last: deque[str] = deque(maxlen=50)
         self._stopping = threading.Event()
         self._running: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -66,24 +72,27 @@ class Process:
     def _run(self) -> None:
         if self._log.exists() and self._log.stat().st_size > _MAX_LOG:
             self._log.replace(self._log.with_suffix(".log.1"))
-        with self._log.open("ab") as log:
-            with self._lock:
-                if self._stopping.is_set():
-                    return
-                self._running = subprocess.Popen(
-                    self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                    env={}, start_new_session=True,
-                )  # fmt: skip
-                self.starts += 1
-            status = self._running.wait()
-            with self._lock:
-                self._running = None
+        with self._lock:
+            if self._stopping.is_set():
+                return
+            running = self._running = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                env={}, start_new_session=True,
+            )  # fmt: skip
+            self.starts += 1
+        assert running.stdout is not None
+        self._last.clear()
+        with running.stdout, self._log.open("ab", buffering=0) as log:
+            for line in running.stdout:
+                log.write(line)
+                self._last.append(line.decode(errors="replace").strip())
+                self._heard(line)
+        status = running.wait()
+        with self._lock:
+            self._running = None
         if not self._stopping.is_set():
             self.why = f"CometBFT ended with status {status}: {self._last_words()}"
 
     def _last_words(self) -> str:
-        with self._log.open("rb") as log:
-            log.seek(max(0, self._log.stat().st_size - 4096))
-            lines = log.read().decode(errors="replace").splitlines()
-        told = [line for line in lines if line.startswith(("E[", "ERROR", "panic"))] or lines
-        return told[-1].strip() if told else "it said nothing."
+        told = [line for line in self._last if line.startswith(("E[", "ERROR", "panic"))] or list(self._last)
+        return told[-1] if told else "it said nothing."
