@@ -189,6 +189,7 @@ def test_describes_every_part_of_a_charter(name: str) -> None:
     assert all(one.value and one.en.endswith(".") and one.zh.endswith("。") for one in described.settings)
     assert settings_of["stages"] == "watch, alert, response, recovery"
     assert settings_of["dormant"] == ("60 d, 8 missed" if name == "pilot" else "-")
+    assert settings_of["evidence"] == ("suspended for 7 d" if name == "pilot" else "only on record")
     assert settings_of["rewards"] == "relayed 1 and 1, report 3 and 1"
 
 

@@ -327,7 +327,7 @@ def _settings(charter: Charter) -> list[Setting]:
         "order": duration(times.order_s),
         "retry": duration(times.retry_s),
         "receipt": duration(times.receipt_s),
-        "evidence": f"suspended for {duration(times.evidence_s)}" if times.evidence_s else "on record",
+        "evidence": f"suspended for {duration(times.evidence_s)}" if times.evidence_s else "only on record",
         "peers": f"{peers.per_week} a week, {peers.min_endorsers} endorsers, at most {duration(peers.max_age_s)} old",
         "calibration": charter.calibration or "-",
     }
@@ -355,6 +355,7 @@ _SETTINGS = {
     "order": ("Longest life of an order.", "命令的最长有效期。"),
     "retry": ("After this an incident may be escalated anew.", "其后事件可再次上报。"),
     "receipt": ("After this a missing answer is overdue.", "超过此时仍无答复即为逾期。"),
+    "evidence": ("Who is proven to have signed two histories, or voted twice.", "经证明签署了两份历史或重复投票者。"),
     "peers": ("What a new peer's entry starts from.", "新对等网络条目的初始值。"),
     "calibration": ("Digest of the file that its numbers come from.", "其数值来源文件的摘要。"),
 }
