@@ -1,5 +1,7 @@
 """CometBFT as an engine, with the real process."""
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,3 +81,13 @@ def test_four_validators_agree_and_go_on_without_one(four: list[Node]) -> None:
     assert lapsed.at >= last.at + world.window_ms
     assert list(lapsed.envelopes) == []
     agreed(four, lapsed.height)
+
+
+def test_a_killed_cometbft_is_started_anew(bench: CometBench) -> None:
+    world = bench.world
+    receipt(bench.engine.submit(world.present("district-00", 1, now()).data))
+    pid = bench.engine.process.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    receipt(bench.engine.submit(world.present("district-01", 1, now()).data))
+    assert bench.engine.process.starts == 2

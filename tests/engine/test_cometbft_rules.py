@@ -1,0 +1,612 @@
+"""What CometBFT demands of an application, rule by rule, against ours through a real socket.
+
+Numbers are those of the list "rules an application must keep" in the facts about CometBFT v0.40.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.engine.abci import Connection, Driver, request, stamp
+from tests.engine.comet import node_seed
+from tests.store.drive import verify_all
+from tests.store.world import CREATED, World, signer
+from tocsin.engine.cometbft import home, wire
+from tocsin.engine.cometbft.application import chain_id, validators
+from tocsin.engine.cometbft.heights import HeightsLost
+from tocsin.engine.cometbft.home import Settings
+from tocsin.engine.cometbft.pool import tick
+from tocsin.engine.cometbft.protobuf import varint
+from tocsin.kernel import block as kernel
+from tocsin.kernel import upgrade
+from tocsin.kernel.acts import Leave
+from tocsin.kernel.digest import app_hash
+from tocsin.kernel.reasons import Reason
+from tocsin.store.fsck import fsck
+
+AT = CREATED + 1000
+WORLD = World(validators=4)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Driver]:
+    driver = Driver(WORLD, tmp_path / "one")
+    driver.init()
+    driver.now = AT
+    yield driver
+    driver.close()
+    assert driver.errors == []
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Driver]:
+    driver = Driver(WORLD, tmp_path / "two")
+    driver.init()
+    yield driver
+    driver.close()
+
+
+def case(at: int = AT) -> list[bytes]:
+    return [envelope.data for envelope in WORLD.case(at)]
+
+
+def report(member: str = "district-00", at: int = AT) -> bytes:
+    return WORLD.report(member, at).data
+
+
+def expired() -> bytes:
+    return report(at=AT - 10_000_000)
+
+
+# The socket (section 1).
+
+
+def test_answers_come_in_the_order_of_the_calls(app: Driver) -> None:
+    txs = [WORLD.present("district-01", 1, AT + number).data for number in range(300)]
+    calls: list[wire.Request] = []
+    for number, tx in enumerate(txs):
+        calls += [wire.CheckTx(tx), wire.Echo(str(number))]
+    app.mempool.send(*calls, wire.Flush())
+    for number in range(300):
+        assert app.mempool.receive() == wire.TxResult()
+        assert app.mempool.receive() == wire.Echo(str(number))
+    assert app.mempool.receive() == wire.Flush()
+
+
+def test_bytes_may_come_in_any_pieces(app: Driver) -> None:
+    data = b"".join(map(request, (wire.Echo("a" * 300), wire.Info("0.39.0"), wire.Flush())))
+    info = app.info()
+    for place in range(len(data)):
+        app.query.socket.sendall(data[place : place + 1])
+    assert app.query.receive() == wire.Echo("a" * 300)
+    assert app.query.receive() == info
+    assert app.query.receive() == wire.Flush()
+
+
+def test_unknown_fields_are_skipped(app: Driver) -> None:
+    body = varint(1 << 3 | 2) + b"\x02hi" + varint(99 << 3) + b"\x05" + varint(98 << 3 | 1) + bytes(8)
+    body += varint(97 << 3 | 5) + bytes(4) + varint(96 << 3 | 2) + b"\x01x"
+    call = varint(1 << 3 | 2) + varint(len(body)) + body
+    app.query.socket.sendall(varint(len(call)) + call)
+    assert app.query.receive() == wire.Echo("hi")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x05hello",
+        varint(wire.MAX_REQUEST + 1),
+        b"\xff" * 12,
+        varint(4) + varint(18 << 3 | 2) + varint(1) + b"x",
+        varint(5) + varint(1 << 3 | 2) + b"\x03\x0a\x09x",
+        varint(6) + varint(1 << 3 | 2) + b"\x04\x0a\x02\xff\xfe",
+    ],
+)
+def test_what_is_no_call_closes_the_connections_and_says_so(tmp_path: Path, data: bytes) -> None:
+    driver = Driver(WORLD, tmp_path / "one")
+    driver.mempool.socket.sendall(data)
+    with pytest.raises(EOFError):
+        driver.mempool.receive()
+    with pytest.raises(EOFError):
+        driver.query.receive()
+    (error,) = driver.errors
+    assert "tocsin engine install" in str(error)
+    driver.close()
+
+
+def test_a_bad_transaction_is_a_code_and_never_an_end(app: Driver) -> None:
+    bad = [b"", b"\xff" * 9, b"{}", report() + b" ", b"x" * 200_000, expired(), tick(1), b"tocsin deadline"]
+    codes = [result.code for result in app.check(*bad)]
+    assert codes == [
+        Reason.NOT_JSON, Reason.NOT_UTF8, Reason.WRONG_SHAPE, Reason.NOT_CANONICAL, Reason.TOO_LARGE, Reason.EXPIRED,
+        Reason.EXPIRED, Reason.NOT_JSON,
+    ]  # fmt: skip
+    # Were a block of them decided all the same, each is a code in it.
+    answer = app.block(bad, AT)
+    assert [result.code for result in answer.tx_results][:6] == codes[:6]
+    assert all(result.code for result in answer.tx_results)
+
+
+# Section 3.
+
+
+def test_rule_01_results_follow_from_state_and_block_alone(app: Driver, other: Driver) -> None:
+    """One node checked everything before, in another order, by another clock; the other sees it in the block only."""
+    txs = case()
+    app.check(*reversed(txs), expired())
+    other.now = AT + 10_000_000
+    at = AT + 5_000
+    first, second = app.finalize([*txs, expired()], at), other.finalize([*txs, expired()], at)
+    assert first == second
+    assert [result.data for result in first.tx_results] == [b"[0]"] * 7 + [b""]
+
+
+def test_rule_01_in_a_process_with_another_hash_seed() -> None:
+    program = "\n".join(
+        [
+            "import tempfile, pathlib, sys",
+            "from tests.engine.abci import Driver",
+            "from tests.engine.test_cometbft_rules import WORLD, AT, case",
+            "with tempfile.TemporaryDirectory() as folder:",
+            "    driver = Driver(WORLD, pathlib.Path(folder) / 'one')",
+            "    driver.init()",
+            "    print(repr(driver.block(case(), AT)), repr(driver.info()))",
+            "    driver.close()",
+        ]
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, check=True, env={**os.environ, "PYTHONHASHSEED": seed}
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(told) == 1
+    assert b"app_hash" in told.pop()
+
+
+def test_rule_02_one_result_for_each_transaction_in_order(app: Driver) -> None:
+    txs = [b"junk", report(), expired(), report(), report("district-01")]
+    codes = [result.code for result in app.block(txs, AT).tx_results]
+    assert codes == [Reason.NOT_JSON, 0, Reason.EXPIRED, Reason.SEEN_BEFORE, 0]
+
+
+def test_rule_03_nothing_is_kept_before_commit(app: Driver) -> None:
+    app.block(case(), AT)
+    before, head = app.info(), app.store.network(WORLD.origin).durable
+    app.process([report(at=AT + 1)], AT + 1)
+    answer = app.finalize([report(at=AT + 1)], AT + 1)
+    assert app.info() == before
+    assert app.store.network(WORLD.origin).durable == head
+    app.commit()
+    after = app.info()
+    assert (after.last_block_height, after.last_block_app_hash) == (2, answer.app_hash)
+    assert answer.app_hash != before.last_block_app_hash
+
+
+def test_rule_04_the_hash_is_that_of_the_log(tmp_path: Path) -> None:
+    driver = Driver(WORLD, tmp_path / "one")
+    records = driver.store.network(WORLD.origin)
+    assert driver.init().app_hash == app_hash(records.head.size, records.head.root)
+    answer = driver.block(case(), AT)
+    assert answer.app_hash == app_hash(records.head.size, records.head.root)
+    # A block that changes nothing keeps it, or CometBFT would make blocks for ever.
+    assert driver.block([], AT + 1).app_hash == answer.app_hash
+    assert driver.block([b"junk"], AT + 2).app_hash == answer.app_hash
+    driver.close()
+
+
+def test_rule_05_what_is_prepared_is_accepted_by_all(app: Driver, other: Driver) -> None:
+    app.check(*case())
+    waiting = [expired(), *case(), case()[0], b"junk", tick(AT)]
+    kept = app.prepare(waiting, AT)
+    assert list(kept) == case()
+    assert app.process(kept, AT) == other.process(kept, AT) == wire.ACCEPT
+
+
+def test_rule_06_a_proposal_is_judged_by_block_and_committed_state_alone(app: Driver, other: Driver) -> None:
+    for txs, verdict in (
+        ([], wire.ACCEPT),
+        (case(), wire.ACCEPT),
+        ([*case(), expired()], wire.REJECT),
+        ([report(), report()], wire.REJECT),
+        ([b"junk"], wire.REJECT),
+        ([tick(AT)], wire.REJECT),
+    ):
+        app.check(*txs)
+        app.now, other.now = AT - 10_000_000, AT + 10_000_000
+        assert app.process(txs, AT) == other.process(txs, AT) == verdict
+
+
+def test_rule_07_a_proposal_is_no_larger_than_what_came(app: Driver) -> None:
+    txs = [expired(), *case()]
+    kept = app.prepare(txs, AT)
+    assert sum(map(len, kept)) < sum(map(len, txs))
+    assert set(kept) <= set(txs)
+
+
+def test_rule_08_proposals_change_nothing_and_few_are_remembered(app: Driver) -> None:
+    before = app.info()
+    for number in range(40):
+        assert app.process([report(at=AT + number)], AT + number) == wire.ACCEPT
+        app.prepare(case(), AT + number)
+    assert len(app.application._candidates) <= 4
+    assert app.info() == before
+    assert [result.code for result in app.block(case(), AT + 50).tx_results] == [0] * 7
+
+
+def test_rule_09_a_block_may_come_without_its_proposal(app: Driver, other: Driver) -> None:
+    for height, txs in enumerate(([], case(), [report(at=AT + 2000)])):
+        app.prepare(txs, AT + height)
+        app.process(txs, AT + height)
+        assert app.block(txs, AT + height) == other.block(txs, AT + height)
+    assert app.info() == other.info()
+
+
+def _home(tmp_path: Path) -> Path:
+    settings = Settings(tmp_path, b"v" * 32, node_seed(WORLD.origin, 0), "127.0.0.1:26656", ("a@b:1",))
+    home.write(settings, WORLD.genesis, tmp_path / "app", tmp_path / "rpc")
+    return tmp_path
+
+
+def test_rules_10_11_22_blocks_are_bounded_gas_is_not_and_votes_carry_nothing(tmp_path: Path, app: Driver) -> None:
+    genesis = json.loads((_home(tmp_path) / "config" / "genesis.json").read_text())
+    params = genesis["consensus_params"]
+    assert 1 <= int(params["block"]["max_bytes"]) <= 104_857_600
+    assert params["block"]["max_gas"] == "-1"
+    assert params["abci"]["vote_extensions_enable_height"] == "0"
+    assert genesis["genesis_time"] == "2023-11-14T22:13:20.000Z"
+    assert len(genesis["chain_id"]) <= 50
+    assert app.check(report())[0].gas_wanted == 0
+
+
+def test_rule_12_checks_have_a_state_of_their_own(tmp_path: Path) -> None:
+    """Three envelopes of one member: its quota is two, and fills again."""
+    world = World(validators=1, envelopes=2)
+    driver = Driver(world, tmp_path / "one")
+    driver.init()
+    at = driver.now = CREATED + 100
+    one, two, three, four = (world.present("district-00", 1, at + number).data for number in range(4))
+    codes = [result.code for result in driver.check(one, two, three)]
+    assert codes == [0, 0, Reason.QUOTA]
+    driver.block([one], at)
+    # Anew after the commit: what still waits first, then what comes.
+    assert [result.code for result in driver.check(two, again=True)] == [0]
+    assert [result.code for result in driver.check(four)] == [Reason.QUOTA]
+    # What was consumed is never taken again, whether CometBFT remembers it or not.
+    assert driver.check(one)[0].code == Reason.SEEN_BEFORE
+    assert driver.process([one], at) == wire.REJECT
+    driver.close()
+
+
+def test_rule_12_a_signature_is_verified_once_for_each_node(app: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[int] = []
+    start = app.verifier.start
+    monkeypatch.setattr(app.verifier, "start", lambda rows: checked.append(len(rows)) or start(rows))
+    txs = case()
+    app.check(*txs)
+    app.block([], AT)
+    app.check(*txs, again=True)
+    kept = app.prepare(txs, AT)
+    app.process(kept, AT)
+    app.block(kept, AT)
+    assert sum(checked) == len(txs)
+
+
+def test_rule_12_a_signature_counts_as_it_does_now(app: Driver) -> None:
+    """A forged one is refused; and what was verified under a key is verified again where another is in force."""
+    good = report()
+    forged = bytearray(good)
+    place = forged.index(b'"sig":"') + 10
+    forged[place] = ord("A") if forged[place] != ord("A") else ord("B")
+    assert app.check(bytes(forged))[0].code == Reason.BAD_SIGNATURE
+    assert app.process([bytes(forged)], AT) == wire.REJECT
+    assert app.check(good)[0].code == 0
+
+
+def test_rule_14_rechecks_drop_what_no_block_may_hold(app: Driver) -> None:
+    short = WORLD.sign("district-02", WORLD.report("district-02", AT).acts, AT - 595_000)
+    assert [result.code for result in app.check(short, report())] == [0, 0]
+    app.block([report()], AT)
+    app.now = AT + 6_000
+    assert [result.code for result in app.check(short, report(), again=True)] == [Reason.EXPIRED, Reason.SEEN_BEFORE]
+    assert (short, Reason.EXPIRED, True) in app.heard
+
+
+def test_rule_15_cometbft_forgets_only_below_the_oldest_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "SNAPSHOT_EVERY", 4)
+    driver = Driver(WORLD, tmp_path / "one", prune=True)
+    driver.init()
+    retained = []
+    for number in range(16):
+        driver.finalize([WORLD.present("district-00", 1, AT + number).data], AT + number)
+        retained.append(driver.commit().retain_height)
+        driver.application._snapshots.close()
+    offered = [one.height for one in driver.snapshot.call(wire.ListSnapshots()).snapshots]
+    assert len(offered) == 2
+    assert retained[0] == 0
+    assert retained[-1] == min(offered) > 4
+    # The log is whole.
+    assert len(list(driver.store.network(WORLD.origin).blocks())) == 17
+    driver.close()
+    driver = Driver(WORLD, tmp_path / "two")
+    driver.finalize([], AT)
+    assert driver.commit().retain_height == 0
+    driver.close()
+
+
+def _killed_after_finalize(driver: Driver) -> None:
+    driver.finalize(case(AT + 10), AT + 10)
+
+
+def _killed_before_the_store(driver: Driver) -> None:
+    driver.finalize(case(AT + 10), AT + 10)
+    driver.application._heights.announce(2, 2)
+
+
+def _killed_after_the_store(driver: Driver) -> None:
+    driver.finalize(case(AT + 10), AT + 10)
+    driver.application._heights.announce(2, 2)
+    finalized = driver.application._finalized
+    assert finalized is not None
+    driver.application.ledger.commit(finalized.outcome)
+
+
+def _killed_after_commit(driver: Driver) -> None:
+    driver.block(case(AT + 10), AT + 10)
+
+
+@pytest.mark.parametrize(
+    ("kill", "height"),
+    [
+        (_killed_after_finalize, 1),
+        (_killed_before_the_store, 1),
+        (_killed_after_the_store, 2),
+        (_killed_after_commit, 2),
+    ],
+)
+def test_rules_16_17_a_kill_at_each_gap(app: Driver, other: Driver, kill: Callable[[Driver], None], height: int) -> None:
+    for driver in (app, other):
+        driver.block(case(), AT)
+    expected = other.block(case(AT + 10), AT + 10)
+    kill(app)
+    app.kill()
+    told = app.info()
+    assert told.last_block_height == height
+    # CometBFT replays from there.
+    app.height = height
+    if height == 1:
+        assert app.block(case(AT + 10), AT + 10) == expected
+    assert app.info() == other.info()
+    assert app.info().last_block_app_hash == expected.app_hash
+    assert list(fsck(app.store, verify_all)) == []
+
+
+def test_rules_16_17_blocks_that_change_nothing_count_too(app: Driver) -> None:
+    app.block(case(), AT)
+    for number in range(5):
+        app.block([], AT + number)
+        app.kill()
+        assert app.info().last_block_height == 2 + number
+
+
+def test_rule_16_cometbft_alone_dies_between_finalize_and_commit(app: Driver, other: Driver) -> None:
+    app.finalize(case(), AT)
+    app.hang_up()
+    app.connect()
+    assert app.info().last_block_height == 0
+    app.init()
+    assert app.block(case(), AT) == other.block(case(), AT)
+
+
+def test_rule_17_a_store_and_heights_that_do_not_belong_together(app: Driver) -> None:
+    app.block(case(), AT)
+    app.block([report(at=AT + 5)], AT + 5)
+    app.stop()
+    kept = (app.folder / "heights").read_bytes()
+    for data in (b"", bytes(1024), kept[:600]):
+        (app.folder / "heights").write_bytes(data)
+        if data == kept[:600]:
+            # One torn slot is what a power cut may leave: the other one holds.
+            app.start()
+            app.stop()
+            continue
+        with pytest.raises(HeightsLost, match="reset"):
+            app.start()
+        app.verifier.close()
+    (app.folder / "heights").write_bytes(kept)
+    app.start()
+    assert app.info().last_block_height == 2
+
+
+def test_rule_17_another_chain_is_refused(tmp_path: Path) -> None:
+    driver = Driver(WORLD, tmp_path / "one")
+    driver.consensus.send(wire.InitChain(stamp(CREATED), "tocsin-other", initial_height=1), wire.Flush())
+    with pytest.raises(EOFError):
+        driver.consensus.receive()
+    assert "this network's home" in str(driver.errors[0])
+    driver.close()
+
+
+def test_rules_18_19_the_version_is_the_protocol_number(app: Driver, tmp_path: Path) -> None:
+    genesis = json.loads((_home(tmp_path / "home") / "config" / "genesis.json").read_text())
+    assert app.info().app_version == int(genesis["consensus_params"]["version"]["app"]) == 1
+    app.stop()
+    (app.folder / "heights").unlink()
+    app.start()
+    assert app.init().consensus_params is None
+    assert app.block(case(), AT).consensus_param_updates is None
+
+
+def test_rules_18_19_an_upgrade_changes_the_version_and_nothing_else(app: Driver) -> None:
+    finalize = app.application.ledger.propose
+
+    def upgraded(*given: object) -> kernel.Outcome:
+        outcome = finalize(*given)  # type: ignore[arg-type]
+        outcome.changes["meta"][""].protocol = 2
+        return outcome
+
+    app.application.ledger.propose = upgraded  # type: ignore[method-assign]
+    update = app.finalize(case(), AT).consensus_param_updates
+    assert update == wire.ConsensusParams(wire.VersionParams(2))
+    app.hang_up()
+    app.application.ledger.propose = finalize  # type: ignore[method-assign]
+    app.connect()
+
+
+def test_a_node_without_the_rules_in_force_halts_before_the_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = Driver(WORLD, tmp_path / "one")
+    driver.init()
+    driver.block(case(), AT)
+    monkeypatch.setattr(upgrade, "PROTOCOLS", (9,))
+    before = driver.store.network(WORLD.origin).durable
+    with pytest.raises(EOFError):
+        driver.process([], AT + 1)
+    assert "install a release that knows protocol 1" in str(driver.errors[0])
+    assert driver.store.network(WORLD.origin).durable == before
+    driver.close()
+
+
+def test_rule_20_validators_are_who_signs_finality(app: Driver) -> None:
+    keys = [bytes.fromhex(signer(WORLD.origin, f"district-0{one}", "validator").public_key) for one in range(4)]
+    state = app.application.ledger.state
+    assert validators(state.members) == dict.fromkeys(keys, 1)
+    leaving = WORLD.envelope("district-02", [Leave()], AT).data
+    assert app.block([leaving], AT).validator_updates == (wire.ValidatorUpdate(wire.PublicKey(keys[2]), 0),)
+    # Who has no validator key may leave without a word to CometBFT; nothing is said twice.
+    leaving = WORLD.envelope("district-05", [Leave()], AT).data
+    assert app.block([leaving], AT).validator_updates == ()
+    assert app.block([], AT + 1).validator_updates == ()
+
+
+def test_rule_21_the_first_validators_are_the_founders_with_keys(app: Driver, tmp_path: Path) -> None:
+    app.hang_up()
+    app.connect()
+    updates = app.init().validators
+    assert [one.power for one in updates] == [1] * 4
+    assert len({one.pub_key for one in updates}) == 4
+    assert [one.pub_key.ed25519 for one in updates if one.pub_key] == sorted(validators(app.application.ledger.state.members))
+    without = World("health.example/none")
+    driver = Driver(without, tmp_path / "none")
+    driver.consensus.send(wire.InitChain(stamp(CREATED), chain_id(without.identity), initial_height=1), wire.Flush())
+    with pytest.raises(EOFError):
+        driver.consensus.receive()
+    assert "validator key" in str(driver.errors[0])
+    driver.close()
+
+
+def test_rule_26_misbehaviour_is_on_record_by_its_key(app: Driver, other: Driver) -> None:
+    key = signer(WORLD.origin, "district-03", "validator").public_key
+    address = sha256(bytes.fromhex(key)).digest()[:20]
+    caught = (
+        wire.Misbehavior(1, wire.Validator(address, 1), 1, stamp(AT), 4),
+        wire.Misbehavior(1, wire.Validator(b"?" * 20, 1), 1, stamp(AT), 4),
+    )
+    assert app.finalize([], AT, caught) == other.finalize([], AT, caught)
+    app.commit()
+    block = app.store.network(WORLD.origin).block(1)
+    assert block is not None
+    leaves = [msgspec.json.decode(leaf) for leaf in block.leaves]
+    assert [(leaf["signers"], leaf["members"]) for leaf in leaves if leaf["leaf"] == "evidence"] == [
+        ([key], ["district-03"])
+    ]
+    assert list(fsck(app.store, verify_all)) == []
+
+
+def test_rules_27_28_30_the_configuration(tmp_path: Path) -> None:
+    config = tomllib.loads((_home(tmp_path) / "config" / "config.toml").read_text())
+    assert config["mempool"]["type"] == "flood"
+    assert config["mempool"]["recheck"] is True
+    assert config["consensus"]["create_empty_blocks"] is False
+    assert config["consensus"]["create_empty_blocks_interval"] == "60s"
+    assert config["filter_peers"] is True
+    for secret in ("node_key.json", "priv_validator_key.json"):
+        assert (tmp_path / "config" / secret).stat().st_mode & 0o077 == 0
+
+
+def test_the_guard_against_signing_twice_is_never_rewritten(tmp_path: Path) -> None:
+    state = _home(tmp_path) / "data" / "priv_validator_state.json"
+    state.write_text('{"height": "7", "round": 0, "step": 3}')
+    _home(tmp_path)
+    assert json.loads(state.read_text())["height"] == "7"
+
+
+def test_rule_30_who_may_connect(app: Driver) -> None:
+    def code(path: str) -> int:
+        answer: wire.QueryAnswer = app.query.call(wire.Query(path=path))
+        return answer.code
+
+    assert code("/p2p/filter/addr/127.0.0.1:999") == 0
+    assert code("/p2p/filter/id/" + "a" * 40) == 0
+    assert code("/p2p/filter/id/" + "b" * 40) != 0
+    assert code("/p2p/filter/else/" + "a" * 40) != 0
+    assert code("/else") != 0
+    app.welcome.clear()
+    assert code("/p2p/filter/id/" + "a" * 40) != 0
+
+
+# Deadlines (section 7 of the facts, ADR 10).
+
+
+def test_a_tick_waits_while_a_deadline_is_due_and_is_in_no_block(app: Driver) -> None:
+    app.block([report()], AT)
+    deadline = AT + WORLD.window_ms
+    app.now = deadline - 1
+    assert app.check(tick(deadline))[0].code == Reason.EXPIRED
+    app.now = deadline
+    assert [result.code for result in app.check(tick(deadline), tick(deadline + 1))] == [0, Reason.EXPIRED]
+    # The first block after a gap carries the time of the gap's beginning: it changes nothing, and the tick stays.
+    assert app.prepare([tick(deadline)], AT + 500) == ()
+    app.block([], AT + 500)
+    assert app.check(tick(deadline), again=True)[0].code == 0
+    block = app.block(list(app.prepare([tick(deadline)], deadline + 3)), deadline + 3)
+    assert block.tx_results == ()
+    stored = app.store.network(WORLD.origin).block(2)
+    assert stored is not None
+    assert any(b'"leaf":"lapsed"' in leaf for leaf in stored.leaves)
+    assert app.check(tick(deadline), again=True)[0].code == Reason.EXPIRED
+
+
+def test_an_outage_moves_a_deadline_once_and_delays_no_envelope_for_ever(app: Driver) -> None:
+    """T stands still while a quorum is away. Envelopes signed after it wait for T to catch up, and are not refused."""
+    app.block([report()], AT)
+    back = AT + WORLD.window_ms + 3_600_000
+    app.now = back
+    late = report("district-01", back)
+    assert app.check(late)[0].code == 0
+    # The first block still has the old time, an hour and more behind: the envelope is too far ahead for it, and stays.
+    assert app.prepare([late], AT + 1000) == ()
+    app.block([], AT + 1000)
+    assert app.check(late, again=True)[0].code == 0
+    kept = app.prepare([late], back + 100)
+    assert list(kept) == [late]
+    app.block(kept, back + 100)
+    block = app.store.network(WORLD.origin).block(2)
+    assert block is not None
+    assert not any(b'"leaf":"lapsed"' in leaf for leaf in block.leaves), "the vote is given grace after an outage"
+    moved = app.application.ledger.state.next_deadline()
+    assert moved is not None
+    assert moved > back
+
+
+def test_four_connections_at_once(app: Driver) -> None:
+    """A peer may load chunks, ask and flood while a block is made."""
+    extra = Connection(app.folder / "app")
+    extra.send(*(wire.LoadSnapshotChunk(1, 1, number) for number in range(50)))
+    app.query.send(*(wire.Info() for _ in range(50)))
+    txs = [WORLD.present("district-04", 1, AT + number).data for number in range(200)]
+    app.mempool.send(*(wire.CheckTx(tx) for tx in txs))
+    app.block(case(), AT)
+    assert [extra.receive() for _ in range(50)] == [wire.LoadSnapshotChunkAnswer()] * 50
+    assert {app.query.receive().app_version for _ in range(50)} == {1}
+    assert [app.mempool.receive().code for _ in txs] == [0] * 200
+    extra.close()
