@@ -2,16 +2,25 @@
 
 import os
 import signal
+import os
+import queue
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.engine.comet import CometBench, Node, free_port, new_world, now
-from tests.engine.conformance import Bench, EngineConformance, receipt, refusal
-from tocsin.engine.port import Engine
+from tests.engine.comet import CometBench, Node, free_port, new_world, node_seed, now, wait_for
+from tests.engine.conformance import PATIENCE_S, Bench, EngineConformance, receipt, refusal, taken
+from tocsin.engine.cometbft import engine
+from tocsin.engine.cometbft.home import node_id
+from tocsin.engine.port import Engine, EngineBusy, EngineHalted, Ticket
+from tocsin.kernel.acts import Leave
 from tocsin.kernel.digest import message_id
+from tocsin.kernel.envelope import Refusal
 from tocsin.kernel.reasons import Reason
+from tocsin.store.errors import StoreFull
 
 
 @pytest.fixture
@@ -91,3 +100,88 @@ def test_a_killed_cometbft_is_started_anew(bench: CometBench) -> None:
     os.kill(pid, signal.SIGKILL)
     receipt(bench.engine.submit(world.present("district-01", 1, now()).data))
     assert bench.engine.process.starts == 2
+
+
+def test_a_member_may_sign_once_a_header_names_the_hash(bench: CometBench) -> None:
+    got = receipt(bench.engine.submit(bench.world.report("district-00", now()).data))
+    wait_for(lambda: bench.engine.confirmed() >= got.height)
+    bench.restart()
+    assert bench.engine.confirmed() >= got.height - 1
+
+
+def test_blocks_come_while_nothing_happens(bench: CometBench) -> None:
+    """Time must not stand still: the heartbeat, here two seconds; in between the chain rests."""
+    receipt(bench.engine.submit(bench.world.present("district-00", 1, now()).data))
+    wait_for(lambda: bench.engine.confirmed() == bench.engine.final())
+    first = bench.engine._application._heights.height
+    final = bench.engine.final()
+    wait_for(lambda: bench.engine._application._heights.height >= first + 2)
+    assert bench.engine._application._heights.height <= first + 3
+    assert bench.engine.final() == final
+
+
+def test_rule_13_who_hears_of_a_block_may_submit_the_next(bench: CometBench) -> None:
+    """Callbacks run within Commit; what they submit is offered by another thread."""
+    told: queue.Queue[Ticket | Refusal] = queue.Queue()
+    ticket = taken(bench.engine.submit(bench.world.present("district-00", 1, now()).data))
+    ticket.add_done_callback(
+        lambda _: told.put(bench.engine.submit(bench.world.present("district-00", 2, now()).data))
+    )
+    assert receipt(told.get(timeout=PATIENCE_S)).height > receipt(ticket).height
+
+
+def test_cometbft_is_started_again_and_nothing_is_lost(bench: CometBench) -> None:
+    world = bench.world
+    tickets = []
+    for number in range(120):
+        tickets.append(taken(bench.engine.submit(world.present("district-00", 1, now() + number).data)))
+        if number % 40 == 20:
+            pid = bench.engine.process.pid
+            if pid is not None:
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+    receipts = [receipt(ticket) for ticket in tickets]
+    assert len({(one.height, one.position) for one in receipts}) == len(receipts)
+    assert bench.engine.process.starts > 1
+    assert "status -9" in bench.engine.trouble
+    assert sum(len(block.envelopes) for block in bench.store.network(world.origin).blocks()) == len(receipts)
+
+
+def test_a_store_that_cannot_be_written_halts_the_engine(bench: CometBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    receipt(bench.engine.submit(bench.world.present("district-00", 1, now()).data))
+    bench.store.batch.parts.clear()
+    bench.store._fail(StoreFull("The disk is full; free some space."))
+    ticket = taken(bench.engine.submit(bench.world.present("district-00", 2, now()).data))
+    with pytest.raises(EngineHalted, match="disk is full"):
+        ticket.result(PATIENCE_S)
+    with pytest.raises(EngineHalted, match="disk is full"):
+        bench.engine.submit(bench.world.present("district-00", 3, now()).data)
+    wait_for(lambda: bench.engine.process.pid is None)
+    assert [block.height for block in bench.engine.blocks(-1)] == [0, 1]
+    bench.restart()
+    receipt(bench.engine.submit(bench.world.present("district-00", 2, now()).data))
+
+
+def test_who_is_expelled_loses_its_connections(tmp_path: Path) -> None:
+    world, ports = new_world(1), [free_port(), free_port()]
+    others = {node_id(node_seed(world.origin, 1)): world.members[6]}
+    first = Node(world, tmp_path / "0", 0, ports, welcome=lambda node: node in others)
+    second = Node(world, tmp_path / "1", 1, ports, validates=False)
+    height = receipt(first.engine.submit(world.present("district-00", 1, now()).data)).height
+    wait_for(lambda: second.engine.final() >= height)
+    others.clear()
+    height = receipt(first.engine.submit(world.envelope("district-06", [Leave()], now()).data)).height
+    wait_for(lambda: first.engine.process.starts == 2)
+    height = receipt(first.engine.submit(world.present("district-00", 1, now()).data)).height
+    time.sleep(2)
+    assert second.engine.final() < height
+    first.close()
+    second.close()
+
+
+def test_busy(bench: CometBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "MAX_WAITING", 1)
+    monkeypatch.setattr(engine.Rpc, "offer", lambda self, txs: [""] * len(txs))
+    taken(bench.engine.submit(bench.world.present("district-00", 1, now()).data))
+    with pytest.raises(EngineBusy, match="again"):
+        bench.engine.submit(bench.world.present("district-00", 2, now()).data)

@@ -324,6 +324,8 @@ class CometEngine:
     def _anew(self) -> None:
         """Before each start of CometBFT: its pool is empty, so everything that waits is offered again."""
         self._server.hang_up()
+        # A CometBFT that was killed leaves its socket, and the next one does not start over it.
+        self.rpc.unlink(missing_ok=True)
         self._application.restarted()
         with self._lock:
             for waiting in self._waiting.values():
