@@ -66,6 +66,13 @@ SCENES = {
         run to 3h
         expect m recorded
     """),
+    "who is suspended in this block is no candidate any more": Scene("8.2", RECORDED + """
+        A evidence P size=4 lines=1
+        A lead I(m) refused BASE_DOES_NOT_HOLD
+        B lead I(m)
+        block
+        expect A status suspended
+    """, "times.evidence_s=86400"),
     "a mover outside the electorate has no ballot": Scene("6.3", RECORDED + """
         S stage I(m) watch -> response as s
         block

@@ -203,7 +203,7 @@ def _about_incident(book: Book, what: str, kind: str, terms: Any, author: str, i
         elif not any(e.source == terms.base and e.target == terms.to for e in stages.edges):
             found.append(R.NO_SUCH_EDGE)
     elif what == "lead":
-        if incident.lead != terms.base:
+        if not law.incident_base(book, kind, terms, incident, author) and not incident.closed:
             found.append(R.BASE_DOES_NOT_HOLD)
         if terms.do == "vacate":
             if incident.lead is None:

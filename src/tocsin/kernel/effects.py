@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tocsin.kernel import annotations, findings, incidents, motions, orders
-from tocsin.kernel.acts import Finding, LeadMotion, NoteTerms, Order, OutcomeTerms, Review, Revoke, Share
+from tocsin.kernel.acts import Finding, NoteTerms, Order, OutcomeTerms, Review, Revoke, Share
 from tocsin.kernel.draft import Draft
 from tocsin.kernel.leaves import Source, To
 from tocsin.kernel.rows import OLD_MESSAGE, Escalation, Message
@@ -24,11 +24,7 @@ def base_holds(draft: Draft, message: Message) -> bool:
     if message.kind.startswith("motion."):
         # The incident of its opening: where that is closed the motion is void, whatever the name leads to now (F13).
         incident = draft.incident(message.joins)
-        if isinstance(terms, LeadMotion) and terms.do == "stand":
-            candidate = draft.next_member(message.author)
-            if candidate is None or candidate.status != "active":
-                return False
-        return motions.base_holds(draft, terms, incident)
+        return motions.base_holds(draft, terms, incident, message.author)
     if message.source is not None or terms is None:
         return True
     if isinstance(terms, Order | Revoke):

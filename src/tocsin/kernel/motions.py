@@ -67,7 +67,7 @@ def keys_digest(keys: Keys) -> str:
     return digest(b"keys", encode(keys))
 
 
-def base_holds(draft: Draft, terms: Terms | None, incident: Incident | None) -> bool:
+def base_holds(draft: Draft, terms: Terms | None, incident: Incident | None, author: str) -> bool:
     """Whether what a motion assumes is so, by the next version (spec 8, F1, F13)."""
     if isinstance(terms, OF_AN_INCIDENT):
         if incident is None or incident.closed is not None:
@@ -75,7 +75,9 @@ def base_holds(draft: Draft, terms: Terms | None, incident: Incident | None) -> 
         if isinstance(terms, StageMotion):
             return incident.stage == terms.base
         if isinstance(terms, LeadMotion):
-            return incident.lead == terms.base
+            candidate = draft.next_member(author)
+            stands = terms.do == "vacate" or (candidate is not None and candidate.status == "active")
+            return incident.lead == terms.base and stands
         if isinstance(terms, FeaturesMotion):
             return incidents.features_digest(incident) == terms.base
         return incident.stage == terms.base and _may_be_duplicate(draft, incident, terms.duplicate_of)
@@ -148,7 +150,7 @@ def check(draft: Draft, author: str, terms: Terms | None, incident: Incident | N
             return reason
     if isinstance(terms, UpgradeMotion) and not upgrade.may_come(draft, terms.protocol):
         return Reason.NOT_APPLICABLE
-    if not base_holds(draft, terms, incident):
+    if not base_holds(draft, terms, incident, author):
         return Reason.BASE_DOES_NOT_HOLD
     if isinstance(terms, CharterMotion):
         return _check_charter(draft, terms.charter)
