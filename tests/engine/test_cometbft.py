@@ -185,3 +185,10 @@ def test_busy(bench: CometBench, monkeypatch: pytest.MonkeyPatch) -> None:
     taken(bench.engine.submit(bench.world.present("district-00", 1, now()).data))
     with pytest.raises(EngineBusy, match="again"):
         bench.engine.submit(bench.world.present("district-00", 2, now()).data)
+
+
+def test_who_sends_again_what_waits_hears_the_same(bench: CometBench) -> None:
+    envelope = bench.world.present("district-00", 1, now())
+    first, again = bench.engine.submit(envelope.data), bench.engine.submit(envelope.data)
+    assert receipt(first) == receipt(again)
+    assert refusal(bench.engine.submit(envelope.data)) == Reason.SEEN_BEFORE

@@ -128,7 +128,8 @@ class CometEngine:
             if self._stopping:
                 raise self._halted()
             if envelope.data in self._waiting:
-                return Refusal(Reason.SEEN_BEFORE)
+                # Nothing is known of it yet; who asks again hears what the first one hears.
+                return self._waiting[envelope.data].ticket
             if len(self._waiting) >= MAX_WAITING:
                 raise EngineBusy(f"{MAX_WAITING} envelopes wait already; send this one again in a few seconds.")
             waiting = self._waiting[envelope.data] = _Waiting(envelope)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 30.0
@@ -70,8 +71,9 @@ class Process:
             self._stopping.wait(pause)
 
     def _run(self) -> None:
-        if self._log.exists() and self._log.stat().st_size > _MAX_LOG:
-            self._log.replace(self._log.with_suffix(".log.1"))
+        with suppress(OSError):
+            if self._log.exists() and self._log.stat().st_size > _MAX_LOG:
+                self._log.replace(self._log.with_suffix(".log.1"))
         with self._lock:
             if self._stopping.is_set():
                 return
@@ -82,9 +84,9 @@ class Process:
             self.starts += 1
         assert running.stdout is not None
         self._last.clear()
-        with running.stdout, self._log.open("ab", buffering=0) as log:
+        with running.stdout:
             for line in running.stdout:
-                log.write(line)
+                self._keep(line)
                 self._last.append(line.decode(errors="replace").strip())
                 self._heard(line)
         status = running.wait()
@@ -92,6 +94,11 @@ class Process:
             self._running = None
         if not self._stopping.is_set():
             self.why = f"CometBFT ended with status {status}: {self._last_words()}"
+
+    def _keep(self, line: bytes) -> None:
+        # On a full disk the log is what can be done without: who reads no more would stop CometBFT too.
+        with suppress(OSError), self._log.open("ab") as log:
+            log.write(line)
 
     def _last_words(self) -> str:
         told = [line for line in self._last if line.startswith(("E[", "ERROR", "panic"))] or list(self._last)
