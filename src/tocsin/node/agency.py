@@ -41,11 +41,11 @@ class Agency:
     def stop(self) -> None:
         """End; all that is final is on disk."""
         stopping = [threading.Thread(target=station.stop) for station in self.stations.values()]
+        stopping.append(threading.Thread(target=self._server.stop))
         for thread in stopping:
             thread.start()
         for thread in stopping:
             thread.join()
-        self._server.stop()
         self._verifier.close()
         self._client.close()
         if self._heads is not None:

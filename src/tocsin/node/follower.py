@@ -21,7 +21,7 @@ MAX_WAITING = 1024
 """Envelopes on their way to who orders."""
 AHEAD_MS = 60_000
 """A block whose time lies so far in the future is not taken: windows would end before their time."""
-_WAIT_S = 2.0
+_WAIT_S = 1.0
 _RETRY_S = 1.0
 _ANSWER_S = 30.0
 

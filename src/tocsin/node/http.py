@@ -165,7 +165,7 @@ class _Routes:
     async def cosigned(self, live: Network, request: Request) -> Response:
         size = request.path_params["size"]
         until = monotonic() + _wait(request)
-        while (own := live.finality.own(size)) is None and monotonic() < until:
+        while (own := live.finality.own(size)) is None and monotonic() < until and not _stopping(request):
             await asyncio.sleep(_TICK_S)
         return _note(own)
 
@@ -178,7 +178,7 @@ class _Routes:
     async def blocks(self, live: Network, request: Request) -> Response:
         after = _number(request, "after", -1)
         until = monotonic() + _wait(request)
-        while live.engine.final() <= after and monotonic() < until:
+        while live.engine.final() <= after and monotonic() < until and not _stopping(request):
             await asyncio.sleep(_TICK_S)
         return _json(await run_in_threadpool(_read_blocks, live, after))
 
@@ -226,7 +226,9 @@ def application(networks: list[Served], witness: Witness | None, about: Callable
     # The longest first: health.example/tw/tainan is not a path of health.example/tw.
     for served in sorted(networks, key=lambda one: -len(one.origin)):
         routes.append(Mount(f"/{served.origin}", routes=_Routes(served).routes()))
-    return Starlette(routes=routes)
+    app = Starlette(routes=routes)
+    app.state.stopping = threading.Event()
+    return app
 
 
 def _witness_routes(witness: Witness) -> list[Route]:
@@ -258,6 +260,7 @@ class Server:
                 timeout_graceful_shutdown=2, server_header=False, ws="none",
             )
         )  # fmt: skip
+        self._stopping: threading.Event = app.state.stopping
         self._failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
 
@@ -273,6 +276,7 @@ class Server:
 
     def stop(self) -> None:
         """Finish what is being answered, and end."""
+        self._stopping.set()
         self._server.should_exit = True
         self._thread.join(10)
 
@@ -298,6 +302,11 @@ async def _body(request: Request, most: int) -> bytes:
         if len(data) > most:
             raise _No(413, f"At most {most} bytes are taken here.")
     return data
+
+
+def _stopping(request: Request) -> bool:
+    stopping: threading.Event = request.app.state.stopping
+    return stopping.is_set()
 
 
 def _wait(request: Request) -> float:

@@ -1,0 +1,214 @@
+"""Final checkpoints among nodes: a quorum suffices, a restart contradicts nothing, and liars are seen through."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.node.net import Liar, Nodes, through, until
+from tocsin.client.signing import cosign_checkpoint, prove_possession, sign_checkpoint
+from tocsin.kernel.acts import AdmitMotion, Join, Judge, Keys, Leave, Present, Submit
+from tocsin.kernel.digest import message_id
+from tocsin.node import places, testnet
+from tocsin.node.config import Config
+from tocsin.node.keys import DevKeys, Keystore
+from tocsin.node.testnet import ROLES
+from tocsin.store.store import Store
+from tocsin.store.watermark import SignedHead, Watermark
+from tocsin.tlog import Checkpoint, checkpoint, note
+
+ORIGIN = "testnet.example/1-1"
+ONE, TWO, THREE, FOUR = (f"1-1-a{place}" for place in range(1, 5))
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Iterator[Callable[..., Nodes]]:
+    made: list[Nodes] = []
+
+    def new(change: Callable[[str, Config], Config] | None = None) -> Nodes:
+        made.append(Nodes(tmp_path / "nodes", testnet.shape(4, [1]), change))
+        return made[-1]
+
+    yield new
+    for one in made:
+        one.close()
+
+
+def size(nodes: Nodes) -> int:
+    return nodes.live(ONE, ORIGIN).records.durable[1]
+
+
+def test_three_of_four_make_it_final_and_two_do_not(build: Callable[..., Nodes]) -> None:
+    nodes = build()
+    nodes.start(ONE, TWO, THREE)
+    nodes.act(ONE, ORIGIN, ONE, Present(1))
+    assert nodes.final(TWO, ORIGIN, size(nodes)).size == size(nodes)
+    nodes.stop(THREE)
+    before = size(nodes)
+    nodes.act(ONE, ORIGIN, ONE, Present(2))
+    assert size(nodes) > before
+    assert nodes.live(ONE, ORIGIN).finality.wait_final(before, 1.0) == before
+    seen = nodes.station(ONE, ORIGIN).status()["members"]
+    assert "cannot be reached" in seen[FOUR]["error"]
+    nodes.start(FOUR)
+    assert nodes.final(ONE, ORIGIN, size(nodes)).size == size(nodes)
+
+
+def test_a_restarted_node_serves_its_lines_again_and_goes_on(build: Callable[..., Nodes]) -> None:
+    nodes = build()
+    nodes.start()
+    nodes.act(ONE, ORIGIN, ONE, Present(1))
+    first = size(nodes)
+    nodes.final(TWO, ORIGIN, first)
+    nodes.stop(TWO)
+    nodes.start(TWO)
+    nodes.live(TWO, ORIGIN)
+    assert nodes.remote(TWO, ORIGIN).cosigned(first, 10) is not None
+    nodes.act(ONE, ORIGIN, ONE, Present(2))
+    assert nodes.final(TWO, ORIGIN, first + 1).size > first
+
+
+def test_a_restored_backup_catches_up_before_it_signs(build: Callable[..., Nodes], tmp_path: Path) -> None:
+    nodes = build()
+    nodes.start(ONE, TWO, THREE)
+    nodes.final(TWO, ORIGIN, 4)
+    nodes.stop(TWO)
+    data = nodes.folder / TWO / "data"
+    shutil.copytree(data, tmp_path / "backup")
+    nodes.start(TWO)
+    nodes.act(ONE, ORIGIN, ONE, Present(1))
+    signed = nodes.final(TWO, ORIGIN, size(nodes))
+    nodes.stop(ONE, TWO)
+    shutil.rmtree(data)
+    shutil.copytree(tmp_path / "backup", data)
+    # Who orders is away: the backup is all there is, and nothing shorter than what was signed is signed.
+    nodes.start(TWO)
+    live = nodes.live(TWO, ORIGIN)
+    assert live.records.durable[1] < signed.size
+    assert nodes.remote(TWO, ORIGIN).cosigned(live.records.durable[1], 0.5) is None
+    nodes.start(ONE)
+    assert nodes.final(TWO, ORIGIN, signed.size) == signed
+
+
+def test_a_forked_log_is_never_signed(build: Callable[..., Nodes]) -> None:
+    """What this node signed before is not what its log says now."""
+    nodes = build()
+    nodes.start(ONE, TWO, THREE)
+    nodes.act(ONE, ORIGIN, ONE, Present(1))
+    nodes.final(TWO, ORIGIN, size(nodes))
+    nodes.stop(TWO)
+    heads = places.signed_heads(nodes.folder / TWO / "signed-heads", ORIGIN)
+    heads.unlink()
+    with Watermark.open(heads, create=True) as mark:
+        mark.admit([SignedHead(ORIGIN, 4, b"\x01" * 32)])
+    nodes.start(TWO)
+    until(lambda: "forked" in nodes.station(TWO, ORIGIN).error)
+    assert nodes.running[TWO].status()["networks"][0]["runs"] is False
+    assert nodes.final(ONE, ORIGIN, 4)
+
+
+def lying(nodes: Nodes, member: str) -> Callable[[str, bytes], bytes]:
+    """Its own line, with its real keys, on a root that nobody has."""
+
+    def change(path: str, true: bytes) -> bytes:
+        if "/cosigned/" not in path:
+            return true
+        head = checkpoint.parse(note.parse(true).text)
+        other = Checkpoint(head.origin, head.size, b"\x02" * 32)
+        lines = [
+            sign_checkpoint(nodes.keys.signer(ORIGIN, "", "log"), other),
+            cosign_checkpoint(nodes.keys.signer(ORIGIN, member, "finality"), member, other, 1),
+        ]
+        return note.format(checkpoint.format(other), lines)
+
+    return change
+
+
+def test_a_member_that_signs_another_head_is_named_and_the_others_go_on(build: Callable[..., Nodes]) -> None:
+    urls: dict[str, str] = {}
+    nodes = build(lambda name, config: through(config, THREE, urls.get("liar", "http://127.0.0.1:9")))
+    liar = Liar(nodes.tree.node(THREE).url, lying(nodes, THREE))
+    urls["liar"] = liar.url
+    nodes.start()
+    nodes.act(ONE, ORIGIN, ONE, Present(1))
+    nodes.final(ONE, ORIGIN, size(nodes))
+    nodes.final(TWO, ORIGIN, size(nodes))
+    until(lambda: nodes.live(ONE, ORIGIN).finality.contradictions)
+    assert nodes.live(ONE, ORIGIN).finality.contradictions[0][0] == THREE
+    assert any(THREE in sentence and "another head" in sentence for _, _, sentence in nodes.said)
+    liar.close()
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\xff\xfe", b"x\n\n\xe2\x80\x94 a b\n", b"y" * 300_000])
+def test_garbage_from_a_member_stops_nobody(build: Callable[..., Nodes], garbage: bytes) -> None:
+    urls: dict[str, str] = {}
+    nodes = build(lambda name, config: through(config, THREE, urls.get("liar", "http://127.0.0.1:9")))
+    liar = Liar(nodes.tree.node(THREE).url, lambda path, true: garbage)
+    urls["liar"] = liar.url
+    nodes.start()
+    nodes.act(ONE, ORIGIN, ONE, Present(1))
+    nodes.final(ONE, ORIGIN, size(nodes))
+    liar.close()
+
+
+def test_who_orders_and_forges_a_block_is_followed_no_further(build: Callable[..., Nodes]) -> None:
+    """A leaf more than the envelopes give: the root is another, and the follower halts before it signs."""
+    urls: dict[str, str] = {}
+    nodes = build(lambda name, config: through(config, ONE, urls["liar"]) if name == TWO else config)
+
+    def change(path: str, true: bytes) -> bytes:
+        if "/blocks" not in path:
+            return true
+        blocks = json.loads(true)
+        for block in blocks:
+            block["at"] += 1
+        return json.dumps(blocks).encode()
+
+    liar = Liar(nodes.tree.node(ONE).url, change)
+    urls["liar"] = liar.url
+    nodes.start(ONE, TWO, THREE, FOUR)
+    nodes.act(ONE, ORIGIN, ONE, Present(1))
+    until(lambda: "root" in nodes.station(TWO, ORIGIN).error)
+    nodes.final(ONE, ORIGIN, size(nodes))
+    store = places.database(nodes.folder / TWO / "data", ORIGIN)
+    nodes.stop(TWO)
+    with Store.open(store, read_only=True) as kept:
+        assert kept.network(ORIGIN).head.size == 4
+    liar.close()
+
+
+def test_members_come_and_go_and_each_change_is_sealed(build: Callable[..., Nodes]) -> None:
+    nodes = build()
+    nodes.start()
+    net = nodes.tree.networks[0]
+    genesis = nodes.live(ONE, ORIGIN).genesis.digest
+    signers = [DevKeys.derive(b"new", ORIGIN, "new", role) for role in ROLES]
+    keys = Keys(*(one.public_key for one in signers[:3]), signers[3].public_key, "self")
+    expires = 2**45
+    proofs = prove_possession(signers, genesis, "new", keys, expires)
+    motion = AdmitMotion("new", "agency:new", ["reporter", "voter"], keys, expires, proofs)
+    message = message_id(nodes.act(ONE, ORIGIN, ONE, Submit("motion.admit", None, None, motion, None)), 0)
+    for voter in net.members[1:3]:
+        nodes.act(ONE, ORIGIN, voter, Judge(message, "endorse", None, "officer", None, None))
+    assert '"new"' in nodes.live(ONE, ORIGIN).records.rows("member").__repr__()
+    nodes.keys = _with(nodes.keys, signers)
+    nodes.act(ONE, ORIGIN, "new", Join(nodes.live(ONE, ORIGIN).records.durable[0]))
+    # The founders sign for the change; a node seals it, without being told.
+    until(lambda: not nodes.live(ONE, ORIGIN).records.rows("handover"))
+    # Admitted, and joined: two changes of the roster, the second one of who signs.
+    _, step = nodes.live(TWO, ORIGIN).finality.steps(4)
+    kept = nodes.remote(TWO, ORIGIN).final(step + 2)
+    assert kept is not None
+    assert len(nodes.live(TWO, ORIGIN).finality.signers(step + 3)) == 5
+    nodes.act(ONE, ORIGIN, "new", Leave())
+    until(lambda: not nodes.live(ONE, ORIGIN).records.rows("handover"))
+    until(lambda: nodes.live(TWO, ORIGIN).finality.final == size(nodes))
+
+
+def _with(keys: Keystore, signers: list[object]) -> Keystore:
+    made = Keystore(keys.entries())
+    for role, signer in zip(ROLES, signers, strict=True):
+        made.add(ORIGIN, "new", role, signer)  # type: ignore[arg-type]
+    return made

@@ -1,0 +1,148 @@
+"""What a node serves: the log as anybody reads it, envelopes in, and every kind of bad request."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.node.net import Nodes, now, opened
+from tocsin.client.signing import sign_acts
+from tocsin.kernel.acts import Present
+from tocsin.kernel.envelope import MAX_RELAY_ENVELOPE, Refusal
+from tocsin.kernel.reasons import Reason
+from tocsin.node import testnet
+from tocsin.node.remote import Remote, Taken, call
+from tocsin.tlog import note
+from tocsin.tlog.audit import audit
+from tocsin.tlog.note import parse_vkey
+
+ORIGIN = "testnet.example/1-1"
+ONE, TWO, THREE = "1-1-a1", "1-1-a2", "1-1-a3"
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    made = Nodes(tmp_path_factory.mktemp("nodes"), testnet.shape(3, [1]))
+    made.start()
+    made.record(ORIGIN)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def remote(nodes: Nodes) -> Remote:
+    return nodes.remote(TWO, ORIGIN)
+
+
+def get(nodes: Nodes, path: str, method: str = "GET", body: bytes = b"", name: str = TWO) -> tuple[int, bytes]:
+    return call(nodes.client, method, f"{nodes.tree.node(name).url}{path}", 10**7, body=body)
+
+
+def present(nodes: Nodes, member: str, day: int, genesis: str | None = None) -> bytes:
+    identity = genesis or nodes.live(member, ORIGIN).genesis.digest
+    return sign_acts(nodes.keys.signer(ORIGIN, member, "act"), identity, member, now() + 600_000, [Present(day)])
+
+
+def test_a_stranger_checks_the_whole_log_from_its_files(nodes: Nodes, remote: Remote) -> None:
+    size = nodes.live(ONE, ORIGIN).records.durable[1]
+    head = nodes.final(TWO, ORIGIN, size)
+    assert list(audit(head.size, head.root, remote.tile, remote.bundle)) == []
+    data = remote.checkpoint()
+    assert data is not None
+    assert opened(data, nodes.policy(ORIGIN)) == head
+    status, vkey = get(nodes, f"/{ORIGIN}/log.vkey")
+    assert status == 200
+    assert parse_vkey(vkey.decode().strip()) == nodes.policy(ORIGIN).log
+
+
+def test_every_node_serves_its_own_line_for_a_size(nodes: Nodes) -> None:
+    size = nodes.live(ONE, ORIGIN).records.durable[1]
+    nodes.final(ONE, ORIGIN, size)
+    names = set()
+    for name in (ONE, TWO, THREE):
+        data = nodes.remote(name, ORIGIN).cosigned(size, 5)
+        assert data is not None
+        names |= {line.name for line in note.parse(data).signatures if line.name != ORIGIN}
+    assert names == {f"{ORIGIN}/{name}" for name in (ONE, TWO, THREE)}
+    assert nodes.remote(ONE, ORIGIN).cosigned(size + 1000) is None
+
+
+def test_an_envelope_gets_its_receipt_through_any_node(nodes: Nodes, remote: Remote) -> None:
+    data = present(nodes, TWO, 20_000)
+    answer = remote.submit(data, 10)
+    assert isinstance(answer, Taken)
+    assert answer.codes == [0]
+    for name in (ONE, THREE):
+        status, said = get(nodes, f"/{ORIGIN}/receipts/{answer.digest}", name=name)
+        assert status in (200, 404)  # who follows may be a moment behind
+        if status == 200:
+            assert f'"{answer.digest}",{answer.height},[0]'.encode() in said
+    again = remote.submit(data, 10)
+    assert isinstance(again, Refusal)
+    assert again.reason == Reason.SEEN_BEFORE
+
+
+def test_without_waiting_there_is_a_digest_to_ask_for(nodes: Nodes) -> None:
+    answer = nodes.remote(ONE, ORIGIN).submit(present(nodes, ONE, 20_001))
+    assert isinstance(answer, str | Taken)
+
+
+def test_what_is_no_envelope_is_refused_with_its_reason(nodes: Nodes, remote: Remote) -> None:
+    for data, reason in (
+        (b"", Reason.NOT_JSON),
+        (b"\xff", Reason.NOT_UTF8),
+        (b"{}", Reason.WRONG_SHAPE),
+        (present(nodes, TWO, 20_002, "0" * 64), Reason.OTHER_GENESIS),
+    ):
+        answer = remote.submit(data, 10)
+        assert isinstance(answer, Refusal)
+        assert answer.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/nowhere", 404),
+        (f"/{ORIGIN}/tile/9/000", 404),
+        (f"/{ORIGIN}/tile/0/00", 404),
+        (f"/{ORIGIN}/tile/0/000", 404),
+        (f"/{ORIGIN}/tile/entries/999", 404),
+        (f"/{ORIGIN}/tile/%2e%2e/checkpoint", 404),
+        (f"/{ORIGIN}/cosigned/99999", 404),
+        (f"/{ORIGIN}/cosigned/{'9' * 400}", 404),
+        (f"/{ORIGIN}/final/5", 404),
+        (f"/{ORIGIN}/receipts/none", 404),
+        (f"/{ORIGIN}/blocks?after=x", 400),
+        (f"/{ORIGIN}/blocks?after=0&wait=soon", 400),
+        (f"/{ORIGIN}/sent?since={'9' * 30}", 400),
+        (f"/{ORIGIN}/envelopes", 405),
+        ("/witness/add-checkpoint", 404),
+    ],
+)
+def test_bad_requests_are_answered(nodes: Nodes, path: str, status: int) -> None:
+    assert get(nodes, path)[0] == status
+
+
+def test_what_is_too_large_is_refused_before_it_is_read(nodes: Nodes) -> None:
+    status, said = get(nodes, f"/{ORIGIN}/envelopes", "POST", b"x" * (MAX_RELAY_ENVELOPE + 1))
+    assert status == 413
+    assert b"At most 131072 bytes" in said
+
+
+def test_the_status_names_who_signs_and_who_is_missing(nodes: Nodes, remote: Remote) -> None:
+    said = remote.status()
+    assert said["origin"] == ORIGIN
+    assert said["signers"] == [ONE, TWO, THREE]
+    assert said["need"] == 2
+    assert set(said["members"]) == {ONE, THREE}
+
+
+def test_blocks_come_in_order_and_make_the_log(nodes: Nodes, remote: Remote) -> None:
+    blocks = remote.blocks(-1)
+    assert [one.height for one in blocks] == list(range(len(blocks)))
+    assert blocks[-1].root == nodes.live(ONE, ORIGIN).records.root(blocks[-1].size).hex()
+
+
+def test_networks_lie_under_their_origins(nodes: Nodes) -> None:
+    status, said = get(nodes, "/status")
+    assert status == 200
+    assert ORIGIN.encode() in said
