@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -52,6 +52,14 @@ def free_port() -> int:
         return port
 
 
+def wait_for(holds: Callable[[], bool]) -> None:
+    """Until something holds, but not for ever."""
+    until = time.monotonic() + 40
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 def new_world(validators: int = 1, origin: str = "health.example/tw/tainan") -> World:
     """A network that is founded now and votes for seconds."""
     return World(origin, created=now(), window_s=WINDOW_S, validators=validators)
@@ -75,7 +83,11 @@ class Node:
         validates: bool = True,
         rpc: str | None = None,
         sync: Sync | None = None,
+        welcome: Callable[[str], bool] = lambda node: True,
+        vfs: str | None = None,
     ) -> None:
+        self._vfs = vfs
+        self._welcome = welcome
         self.world = world
         self._path = folder / "store.db"
         validator = world.members[number]
@@ -98,15 +110,16 @@ class Node:
         )
         folder.mkdir(parents=True, exist_ok=True)
         self._verifier = Verifier(2)
-        self.store = Store.open(self._path)
+        self.store = Store.open(self._path, vfs=self._vfs)
         self.store.create_network(world.genesis_bytes, world.founding_bytes)
         self.engine = self._start()
 
     def _start(self) -> CometEngine:
         records = self.store.network(self.world.origin)
         return CometEngine(
-            records, self.world.genesis, installed(), self.settings, now, self._verifier, Moment(self.store, records)
-        )
+            records, self.world.genesis, installed(), self.settings, now, self._verifier, Moment(self.store, records),
+            self._welcome,
+        )  # fmt: skip
 
     def restart(self, *, crash: bool = False) -> None:
         if crash:
@@ -119,14 +132,14 @@ class Node:
             self.store._lock.release()  # type: ignore[union-attr]
             self.store._lock = None
             abandoned, old = self.store, self.engine
-            self.store = Store.open(self._path)
+            self.store = Store.open(self._path, vfs=self._vfs)
             self.engine = self._start()
             old.stop()
             abandoned.close()
             return
         self.engine.stop()
         self.store.close()
-        self.store = Store.open(self._path)
+        self.store = Store.open(self._path, vfs=self._vfs)
         self.engine = self._start()
 
     def close(self) -> None:

@@ -1,18 +1,19 @@
 """CometBFT as an engine, with the real process."""
 
 import os
-import signal
-import os
 import queue
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import apsw
 import pytest
 
 from tests.engine.comet import CometBench, Node, free_port, new_world, node_seed, now, wait_for
 from tests.engine.conformance import PATIENCE_S, Bench, EngineConformance, receipt, refusal, taken
+from tests.store.drive import verify_all
+from tests.store.faults import FaultVFS, Plan
 from tocsin.engine.cometbft import engine
 from tocsin.engine.cometbft.home import node_id
 from tocsin.engine.port import Engine, EngineBusy, EngineHalted, Ticket
@@ -21,6 +22,7 @@ from tocsin.kernel.digest import message_id
 from tocsin.kernel.envelope import Refusal
 from tocsin.kernel.reasons import Reason
 from tocsin.store.errors import StoreFull
+from tocsin.store.fsck import fsck
 
 
 @pytest.fixture
@@ -147,19 +149,28 @@ def test_cometbft_is_started_again_and_nothing_is_lost(bench: CometBench) -> Non
     assert sum(len(block.envelopes) for block in bench.store.network(world.origin).blocks()) == len(receipts)
 
 
-def test_a_store_that_cannot_be_written_halts_the_engine(bench: CometBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    receipt(bench.engine.submit(bench.world.present("district-00", 1, now()).data))
-    bench.store.batch.parts.clear()
-    bench.store._fail(StoreFull("The disk is full; free some space."))
-    ticket = taken(bench.engine.submit(bench.world.present("district-00", 2, now()).data))
-    with pytest.raises(EngineHalted, match="disk is full"):
+def test_a_full_disk_halts_the_engine(tmp_path: Path) -> None:
+    plan = Plan()
+    shim = FaultVFS("comet-full", plan)
+    world = new_world(1)
+    node = Node(world, tmp_path, 0, [free_port()], vfs=shim.name)
+    kept = receipt(node.engine.submit(world.present("district-00", 1, now()).data)).height
+    plan.error = apsw.FullError
+    ticket = taken(node.engine.submit(world.present("district-00", 2, now()).data))
+    with pytest.raises(EngineHalted, match="free some space"):
         ticket.result(PATIENCE_S)
-    with pytest.raises(EngineHalted, match="disk is full"):
-        bench.engine.submit(bench.world.present("district-00", 3, now()).data)
-    wait_for(lambda: bench.engine.process.pid is None)
-    assert [block.height for block in bench.engine.blocks(-1)] == [0, 1]
-    bench.restart()
-    receipt(bench.engine.submit(bench.world.present("district-00", 2, now()).data))
+    with pytest.raises(EngineHalted, match="free some space"):
+        node.engine.submit(world.present("district-00", 3, now()).data)
+    wait_for(lambda: node.engine.process.pid is None)
+    assert isinstance(node.engine.error, StoreFull)
+    assert [block.height for block in node.engine.blocks(-1)] == [*range(kept + 1)]
+    plan.error = None
+    node.restart()
+    # CometBFT brings the block again that could not be kept.
+    assert receipt(node.engine.submit(world.present("district-00", 3, now()).data)).height == kept + 2
+    assert list(fsck(node.store, verify_all)) == []
+    node.close()
+    shim.unregister()
 
 
 def test_who_is_expelled_loses_its_connections(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
 """State sync: a new node joins by a snapshot that it has checked, and holds the same as one that was there."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.engine.comet import Node, free_port, new_world, now
+from tests.engine.comet import Node, free_port, new_world, now, wait_for
 from tests.engine.conformance import PATIENCE_S, receipt
 from tests.store.drive import verify_all
 from tests.store.world import World
@@ -272,10 +271,3 @@ def test_a_wrong_snapshot_is_refused_and_the_next_is_taken(tmp_path: Path, monke
 
 def log(node: Node) -> bytes:
     return (node.settings.folder / "cometbft.log").read_bytes()
-
-
-def wait_for(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 2 * PATIENCE_S
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.1)
