@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from tests.transcripts.play import Player
 from tocsin.kernel import acts
+from tocsin.kernel.genesis import GenesisError
 from tocsin.kernel.leaves import EvidenceLeaf
 from tocsin.kernel.reasons import Reason
 
@@ -277,8 +278,8 @@ def test_an_envelope_under_the_root_key_rotates_and_nothing_else() -> None:
             assert network.apply(player.now, [envelope]).dropped == [(0, Reason.ROOT_KEY_ONLY_ROTATES)]
 
 
-def test_a_peer_named_like_a_member_is_not_that_member() -> None:
-    """What a peer sent is nobody's own here, whatever the peer is called (spec 5)."""
+def test_what_a_peer_sent_is_nobody_s_own_here() -> None:
+    """No member can be called like a network, whose origin has a dot or a slash (spec 1.1); nor is it the author (spec 5)."""
     player = go(Player(), """
         network N1 charter=figure-4
         members A,B: reporter voter; R: supervisor relay
@@ -286,7 +287,13 @@ def test_a_peer_named_like_a_member_is_not_that_member() -> None:
         members R: voter relay; T,V,W: voter; S: supervisor
     """)
     player.networks["N1"].origin = "t"
-    go(player, """
+    with pytest.raises(GenesisError, match="origin"):
+        go(player, "found")
+    player = go(Player(), """
+        network N1 charter=figure-4
+        members A,B: reporter voter; R: supervisor relay
+        network N2 charter=paper
+        members R: voter relay; T,V,W: voter; S: supervisor
         found
         quietly link N1 under N2, represented by R, min_endorsers=1
         in N1

@@ -19,7 +19,7 @@ def annotate(draft: Draft, author: str, act: Annotate, act_digest: str, envelope
     if message.state not in ("open", "endorsed", "recorded"):
         return Reason.NOT_ANNOTATABLE
     member = draft.member(author)
-    if act.note in ("update", "correct", "retract") and (message.author != author or message.source is not None):
+    if act.note in ("update", "correct", "retract") and message.author != author:
         return Reason.NOT_THE_AUTHOR
     if act.note == "recant":
         ballot = message.ballots.get(author)
@@ -80,7 +80,7 @@ def erase(draft: Draft, author: str, act: Erase | ErasedHere, act_digest: str, e
         return Reason.UNKNOWN_MESSAGE
     member = draft.member(author)
     asked = isinstance(act, Erase)
-    own = message.author == author and message.source is None  # a peer may be called like a member
+    own = message.author == author  # no network is called like a member (spec 1.1)
     if asked and not own and (member is None or "supervisor" not in member.roles):
         return Reason.NOT_THE_AUTHOR
     what = "asked" if asked else "attested"

@@ -68,7 +68,7 @@ def withdraw(draft: Draft, author: str, act: Withdraw) -> Reason:
     message = draft.message(act.message)
     if message is None:
         return _gone(draft, act.message)
-    if message.author != author or message.source is not None:
+    if message.author != author:
         return Reason.NOT_THE_AUTHOR
     if message.state != "open":
         return Reason.NOT_OPEN
