@@ -47,7 +47,8 @@ def test_what_is_said_of_the_span_holds(past: Archive) -> None:
     end = iso(past.last_day + 1)
     assert span("1973-06-01", None) == ("1973-06-01", end)
     assert span(None, "1974-12-31") == ("1974-04-01", "1974-12-31")
-    assert span(None, "1972-12-31") == ("1970-01-02", "1972-12-31")
+    assert span(None, "1972-12-31") == ("1970-01-01", "1972-12-31")
+    assert span("1970-01-02", "1972-12-31") == ("1970-01-01", "1972-12-31")
     assert span("1975-03-01", "1999-01-01") == ("1975-03-01", end)
 
 
@@ -55,13 +56,22 @@ def test_what_is_said_of_the_span_holds(past: Archive) -> None:
     ("first", "last", "sentence"),
     [
         ("1974-02-02", "1974-02-01", "The span ends on 1974-02-01, before it begins on 1974-02-02."),
-        ("1960-01-01", None, "The span begins on 1960-01-01, but this archive can be replayed from 1970-01-02 to"),
-        ("1980-01-01", "1981-01-01", "but this archive can be replayed from 1970-01-02 to 1975-03-21."),
+        ("1960-01-01", None, "The span begins on 1960-01-01, but this archive can be replayed from 1970-01-01 to"),
+        ("1980-01-01", "1981-01-01", "but this archive can be replayed from 1970-01-01 to 1975-03-21."),
     ],
 )
 def test_a_span_outside_the_archive_gets_a_sentence(past: Archive, first: str, last: str | None, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         study.plan(past, first=day_of(first), last=None if last is None else day_of(last))
+
+
+def test_an_outbreak_that_is_there_from_the_first_day_counts() -> None:
+    short = world([case(town, day) for day in range(20) for town in (0, 1, 2)], TREE, last=40)
+    done = study.run(study.plan(short), ("pilot",), None).replay
+    wave = done.biggest(done.first, done.last)
+    assert wave is not None
+    assert (wave.first, wave.cases) == (0, 60)
+    assert done.leads(done.main, wave)
 
 
 def test_a_year_of_its_own_needs_no_span(taiwan: Archive) -> None:

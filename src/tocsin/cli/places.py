@@ -13,17 +13,18 @@ MARK = "replay-made-this"
 
 def try_to_write(path: Path | None, option: str) -> None:
     """Make sure that the file an option names can be written; leaves no trace. Raises Failure with a sentence."""
-    if path is None or (path.exists() and not path.is_file() and not path.is_dir()):
+    if path is None:
         return
-    new = not path.exists()
     try:
-        path.open("ab").close()
+        new = not path.exists()
+        if new or path.is_file() or path.is_dir():  # Opening and closing a pipe would end it.
+            path.open("ab").close()
+        if new:
+            path.unlink()
     except FileNotFoundError as error:
         raise Failure(f"{option} {path}: there is no directory {path.parent}; make it, or name another.") from error
     except OSError as error:
         raise Failure(f"{option} {path} cannot be written: {error.strerror}; name another file.") from error
-    if new:
-        path.unlink()
 
 
 def write(path: Path, data: bytes) -> None:

@@ -126,8 +126,8 @@ def run_calibrate(options: argparse.Namespace) -> int:
         print_json({**msgspec.to_builtins(frozen), "digest": frozen.digest})
     else:
         print(
-            f"{frozen.source} until {frozen.until}: an agency sees with {frozen.cases} cases in "
-            f"{frozen.window_days} days; the author and {frozen.endorsers} endorsers record."
+            f"{frozen.source} until {frozen.until}: an agency sees with {frozen.sight}; the author and "
+            f"{frozen.endorsers} endorser{'s' * (frozen.endorsers > 1)} record."
         )
         print(f"Leave one season out: {frozen.leave_one_out}; bootstrap: {frozen.bootstrap}.")
         print(f"Digest {frozen.digest}")

@@ -196,7 +196,7 @@ def _charter_curves(
                 run = runs[name]
             else:
                 rule = Rule(cases, frozen.endorsers, frozen.ballot_days)
-                first, last = knowledge.first_morning, min(learnt.last, knowledge.last_morning)
+                first, last = knowledge.first_morning, min(learnt.last + 1, knowledge.last_morning)
                 run = drive_bare(knowledge, truth, name, rule, frozen.window_days, first, last)
             points.append(Point((cases,), tally(truth, run.verdicts, learnt)))
         found.append(Curve(name, name, False, tuple(points)))

@@ -183,7 +183,7 @@ def townships(replay: Replay, wave: Wave) -> str:
         parts.append(svg.text(label + wide * week, 14, iso(first + WEEK * week)[5:], "t"))
     parts.append(svg.text(label - 6, 14, f"weeks from {iso(first)}", "t", "end"))
     if silent:
-        parts.append(svg.text(label, height - 6, f"{silent} more agencies had no case.", "t"))
+        parts.append(svg.text(label, height - 6, f"Without a case: {silent} more.", "t"))
     parts.append(svg.close())
     return "".join(parts)
 

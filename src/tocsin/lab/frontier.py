@@ -16,6 +16,8 @@ __all__ = ["frontier"]
 
 WIDTH, BASE, TOP = 960, 364, 40
 LEFT, RIGHT = 46, 190
+NAME = 90
+"""Room for a charter's name beside its point."""
 MANY = 0.25
 """Who misses more than this share of the outbreaks is drawn hollow: few and late ones make a delay look short."""
 STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
@@ -62,12 +64,17 @@ def frontier(replay: Replay) -> str:
         y = TOP + 8 + 17 * row
         parts.append(svg.line(WIDTH - RIGHT + 14, y - 4, WIDTH - RIGHT + 34, y - 4, f"family {family.style}"))
         parts.append(svg.text(WIDTH - RIGHT + 40, y, family.label, "t"))
+    taken: list[tuple[float, float]] = []
     for label, ringed, spot in named:
         x, y = across(sqrt(spot.false)), up(spot.delay)
         parts.append(svg.circle(x, y, 5, f"spot rule{' hollow' if spot.hollow else ''}", spot.words))
         if ringed:
             parts.append(svg.circle(x, y, 11, "ring-frozen"))
-        parts.append(svg.text(x + 14, y - 6, label, "t t-strong"))
+        at = y - 6
+        while any(abs(x - other) < NAME and abs(at - line) < svg.ROW for other, line in taken):
+            at -= svg.ROW
+        taken.append((x, at))
+        parts.append(svg.text(x + 14, at, label, "t t-strong halo"))
     parts.append(svg.close())
     return "".join(parts)
 

@@ -82,9 +82,10 @@ def _head(replay: Replay, wave: Wave | None) -> Iterator[str]:
         loud.append(replay.misfit)
     yield from (f"<p class=loud>{escape(one)}</p>" for one in loud)
     yield (
-        f"<p>Frozen rule: an agency sees with {frozen.cases} local cases in {frozen.window_days} days; the author and "
-        f"{frozen.endorsers} endorsers within {frozen.ballot_days} days record. Chosen on what was known by "
-        f"{frozen.until}; digest <code>{frozen.digest}</code>, which stands in every charter of this run.</p>"
+        f"<p>Frozen rule: an agency sees with {frozen.sight}; the author and {frozen.endorsers} "
+        f"endorser{'s' * (frozen.endorsers > 1)} within {frozen.ballot_days} days record. "
+        f"{f'Chosen on what was known by {frozen.until}' if frozen.calibrated else 'Not calibrated'}; digest "
+        f"<code>{frozen.digest}</code>, which stands in every charter of this run.</p>"
     )
     yield tables.bars(replay)
 

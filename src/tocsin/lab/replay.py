@@ -171,7 +171,8 @@ def _cap_bar(replay: Replay, pilot: Run) -> list[Bar]:
 
 def _pooled_bar(beside: Comparison) -> list[Bar]:
     found = beside.behind_pooled()
-    if not found:
+    outbreaks = sum(one.tally.waves for one in beside.rows[0].periods)
+    if not found or not outbreaks:
         return []
     every = found[-1].median
     parts = [

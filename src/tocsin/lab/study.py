@@ -22,7 +22,8 @@ WARM_UP_DAYS = 365
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is going to be run. Days since 1970-01-01; `start` is the warm-up's first."""
+    """What is going to be run. Days since 1970-01-01; `start` is the first morning, of the warm-up where there is one;
+    `first` and `last` are the days that count."""
 
     archive: Archive
     knowledge: Knowledge
@@ -64,15 +65,15 @@ def plan(
     knowledge = Knowledge(archive, known=known)
     usual_first, usual_last = span_for(archive)
     begin = usual_first if first is None else first
-    if first is None and last is not None and last < usual_first:
-        begin = knowledge.first_morning
+    if begin == knowledge.first_morning or (first is None and last is not None and last < usual_first):
+        begin = archive.first_day  # With nothing before it to warm up on, an outbreak of the first day counts.
     end = last if last is not None else usual_last if begin <= usual_last else knowledge.last_morning
     if begin > end:
         raise ValueError(f"The span ends on {iso(end)}, before it begins on {iso(begin)}.")
     end = min(end, knowledge.last_morning)
-    if not knowledge.first_morning <= begin <= end:
+    if not archive.first_day <= begin <= end:
         raise ValueError(
-            f"The span begins on {iso(begin)}, but this archive can be replayed from {iso(knowledge.first_morning)} to "
+            f"The span begins on {iso(begin)}, but this archive can be replayed from {iso(archive.first_day)} to "
             f"{iso(knowledge.last_morning)}."
         )
     start = max(knowledge.first_morning, begin - WARM_UP_DAYS)

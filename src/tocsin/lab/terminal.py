@@ -50,8 +50,9 @@ def _source(replay: Replay) -> str:
 def _rule(replay: Replay) -> str:
     rule = replay.frozen
     said = (
-        f"Frozen rule: see at {rule.cases} local cases in {rule.window_days} days, author and {rule.endorsers} "
-        f"endorsers record; known by {rule.until}, digest {rule.digest[:12]}."
+        f"Frozen rule: an agency sees with {rule.sight}; the author and {rule.endorsers} "
+        f"endorser{'s' * (rule.endorsers > 1)} record; "
+        f"{f'known by {rule.until}' if rule.calibrated else 'not calibrated'}, digest {rule.digest[:12]}."
     )
     return " ".join((said, *rule.notes))
 
