@@ -58,21 +58,22 @@ class Right(NamedTuple):
         return seal(self.book.genesis, self.author, [self.act], self.at + 600_000, self.key)
 
 
-def siblings(right: Right) -> list[Sibling]:
-    """All that can be made of an act in this book."""
-    return [*_of_envelope(right), *(_made(right, change) for change in _changes(right))]
+def of_act(right: Right) -> list[Sibling]:
+    """Whose act is wrong, its author, or that it comes again."""
+    return [_made(right, change) for change in _changes(right)]
 
 
 def _made(right: Right, change: Change) -> Sibling:
     book, author = right.book, change.author or right.author
     key = right.key if change.author is None and not change.act_key else book.members[author].keys.act
     act = right.act if change.act is None else change.act
-    until = right.at + 600_001  # so that the same act is in another envelope
-    return Sibling(change.name, seal(book.genesis, author, [act], until, key, True, change.proofs), change.met, change.after)
+    until = right.at + (600_002 if change.after else 600_001)  # so that the same act is in another envelope
+    sealed = seal(book.genesis, author, [act], until, key, True, change.proofs)
+    return Sibling(change.name, sealed, change.met, change.after)
 
 
-def _of_envelope(right: Right) -> Iterator[Sibling]:
-    """What keeps an envelope out of a block (spec 3.1)."""
+def of_envelope(right: Right) -> Iterator[Sibling]:
+    """Whose envelope is kept out of the block (spec 3.1)."""
     book, at, acts, key, until = right.book, right.at, [right.act], right.key, right.at + 600_000
     name, ours = right.author, book.genesis
     yield Sibling("of another network", seal(hexes("elsewhere"), name, acts, until, key), (R.OTHER_GENESIS,))

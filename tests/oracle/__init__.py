@@ -36,8 +36,8 @@ Choices, where the law leaves something open:
 16. Numbers between two networks go on after a peer is removed and added again, since ids of relayed
     messages are made of them.
 17. What waits for an outcome is numbered like messages when it goes out; `overdue` deadlines go by it.
-18. Outcome, finding, annotation and receipts make a record here and are told to nobody; a finding or
-    annotation goes back also to who sent the report, share or order, once it is final here. A note makes no `finding` leaf.
+18. Outcome and receipts make a record here and are told to nobody. A finding or annotation goes back also to
+    who sent the report, share or order, once that is final here. A note makes no `finding` leaf.
 19. Dedupe is for reports, shares and orders; a signal is none of them.
 20. Credit and stain of a peer's author go to who represents it when the finding is settled.
 21. Supervisors, and the author, may ask for erasure; any member may attest it.
