@@ -5,6 +5,7 @@ offers what waits, in batches, and again if CometBFT may have lost it. Tickets a
 their envelope, or once block time has outlived it.
 """
 
+import os
 import tempfile
 import threading
 import time
@@ -34,6 +35,8 @@ MAX_WAITING = 16_384
 _BATCH, _BATCH_BYTES = 256, 512 * 1024
 _AGAIN_S = 5.0
 """After so long an envelope without a block is offered again."""
+_MAX_SOCKET_FOLDER = 96
+"""Bytes. A socket's path has at most 104 (macOS) or 108 (Linux)."""
 _RETRY_S = 0.25
 """Pause while CometBFT does not answer."""
 _RECHECK_S = 1.0
@@ -97,6 +100,7 @@ class CometEngine:
         self._stopped = False
         self._closed = False
         self._trouble = ""
+        self._elsewhere: tempfile.TemporaryDirectory[str] | None = None
         self._peers_in_doubt = False
         self._welcome = welcome
         self._error: BaseException | None = None
@@ -105,9 +109,7 @@ class CometEngine:
             Snapshots(settings.folder / "snapshots", rows, records, self._no_snapshot), settings.prune,
         )  # fmt: skip
         self._deadline = self._application.ledger.state.next_deadline()
-        # Socket paths have at most 108 bytes; a home may be deeper.
-        self._sockets = tempfile.TemporaryDirectory(prefix="tocsin-")
-        sockets = Path(self._sockets.name)
+        sockets = self._socket_folder(settings.folder / "run")
         home.write(settings, genesis, sockets / "app", sockets / "rpc")
         self.rpc = sockets / "rpc"
         """The socket where CometBFT answers calls."""
@@ -170,8 +172,17 @@ class CometEngine:
         self._server.close()
         self._application.close()
         self._rpc.close()
-        self._sockets.cleanup()
+        if self._elsewhere is not None:
+            self._elsewhere.cleanup()
         self._finish()
+
+    def _socket_folder(self, folder: Path) -> Path:
+        """Below the home, unless it lies so deep that a socket's path would be too long."""
+        if len(os.fsencode(folder.resolve())) < _MAX_SOCKET_FOLDER:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            return folder
+        self._elsewhere = tempfile.TemporaryDirectory(prefix="tocsin-")
+        return Path(self._elsewhere.name)
 
     # Beyond the port.
 

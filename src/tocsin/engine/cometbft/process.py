@@ -74,14 +74,13 @@ class Process:
         with suppress(OSError):
             if self._log.exists() and self._log.stat().st_size > _MAX_LOG:
                 self._log.replace(self._log.with_suffix(".log.1"))
-        with self._lock:
-            if self._stopping.is_set():
-                return
-            running = self._running = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                env={}, start_new_session=True,
-            )  # fmt: skip
-            self.starts += 1
+        try:
+            running = self._begin()
+        except OSError as error:
+            self.why = f"CometBFT could not be started: {error}. Run `tocsin engine install`, then start again."
+            return
+        if running is None:
+            return
         assert running.stdout is not None
         self._last.clear()
         with running.stdout:
@@ -94,6 +93,17 @@ class Process:
             self._running = None
         if not self._stopping.is_set():
             self.why = f"CometBFT ended with status {status}: {self._last_words()}"
+
+    def _begin(self) -> subprocess.Popen[bytes] | None:
+        with self._lock:
+            if self._stopping.is_set():
+                return None
+            self._running = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                env={}, start_new_session=True,
+            )  # fmt: skip
+            self.starts += 1
+            return self._running
 
     def _keep(self, line: bytes) -> None:
         # On a full disk the log is what can be done without: who reads no more would stop CometBFT too.
