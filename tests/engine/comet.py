@@ -111,7 +111,8 @@ class Node:
         folder.mkdir(parents=True, exist_ok=True)
         self._verifier = Verifier(2)
         self.store = Store.open(self._path, vfs=self._vfs)
-        self.store.create_network(world.genesis_bytes, world.founding_bytes)
+        if not self.store.networks():
+            self.store.create_network(world.genesis_bytes, world.founding_bytes)
         self.engine = self._start()
 
     def _start(self) -> CometEngine:

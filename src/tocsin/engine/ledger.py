@@ -1,6 +1,6 @@
 """A ledger: one network's state and records, driven block by block from one thread (spec 3.4, spec 4).
 
-The embedded engine drives one; a node with thousands of networks, and the replay, drive theirs directly and let many
+Each engine drives one; a node with thousands of networks, and the replay, drive theirs directly and let many
 blocks share a commit.
 """
 
@@ -21,7 +21,7 @@ class Records(Protocol):
 
     @property
     def head(self) -> Any:
-        """Has `height` and `size`, of all blocks appended."""
+        """Of all blocks appended: has `height`, `size`, `root`, and `frontier`, the tree that the next leaves extend."""
 
     def load_state(self) -> State:
         """The state after the last block."""

@@ -54,7 +54,7 @@ class Heights:
         content = msgspec.json.encode(_Entry(height, kernel))
         slot = hashlib.sha256(content).digest() + content
         os.pwrite(self._file, slot.ljust(_SLOT, b"\0"), height % 2 * _SLOT)
-        os.fdatasync(self._file)
+        os.fsync(self._file)
 
     def kept(self, height: int) -> None:
         """The store holds it."""
