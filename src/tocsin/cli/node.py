@@ -251,7 +251,8 @@ def _lines(one: dict[str, Any]) -> list[str]:
     head = f"{one['origin']}: block {one['height']}, {one['size']} leaves, {one['final']} of them final"
     lines = [f"{head}; {one['need']} of {len(one['signers'])} signatures make a head final"]
     lines += [f"  {id} is missing: {error}" for id, error in away.items()]
-    lines += [f"  relay from {origin}: {error}" for origin, error in one["relays"].items() if error]
+    lines += [f"  relay from {origin}: {url}: {error}" for origin, errors in one["relays"].items()
+              for url, error in errors.items()]  # fmt: skip
     lines += [f"  witness {name}: {error}" for name, error in one["witnesses"].items()]
     if one["contradictions"]:
         lines.append(f"  {one['contradictions']} contradicting heads were seen; run `tocsin monitor`")

@@ -24,8 +24,6 @@ from tocsin.tlog import cosignature, leaf_hash, merkle, note
 
 _LOOK_S = 1.0
 _TAKEN_S = 30.0
-_OVERTAKEN = {Reason.WRONG_NUMBER, Reason.CHECKPOINT_BEHIND, Reason.NOTHING_TO_RELAY}
-"""What a relay hears that came second: nothing is wrong."""
 
 
 class Lie(Exception):
@@ -87,8 +85,8 @@ class Carrier:
     ) -> None:  # fmt: skip
         """`genesis`: digest of ours; `signer`: the member's act key; `sources`: nodes of the peer's members."""
         self.origin = sources[0].origin
-        self.error = ""
-        """What was wrong last; empty if nothing was."""
+        self.errors: dict[str, str] = {}
+        """Node of the peer's -> what was wrong with it when it was last asked."""
         self._records = records
         self._engine = engine
         self._genesis = genesis
@@ -121,14 +119,15 @@ class Carrier:
         data = sign_acts(self._signer, self._genesis, self._member, self._clock() + VALID_FOR_MS, [act])
         ticket = self._engine.submit(data)
         answer = ticket if isinstance(ticket, Refusal) else ticket.result(_TAKEN_S)
-        self._hear(answer)
+        self._hear(answer, peer)
         return True
 
-    def _hear(self, answer: Receipt | Refusal) -> None:
+    def _hear(self, answer: Receipt | Refusal, before: Peer) -> None:
         if isinstance(answer, Refusal):
             raise RemoteError(f"{self._records.origin} does not take the relay: {describe(answer)}")
         code = Reason(answer.codes[0])
-        if code and code not in _OVERTAKEN:
+        # Who finds its pins moved came second to another relay: nothing is wrong.
+        if code and self._peer() == before:
             raise RemoteError(f"{self._records.origin} refused the relay: {REGISTRY[code].sentence}")
 
     def _peer(self) -> Peer | None:
@@ -140,19 +139,16 @@ class Carrier:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            asked = self._sources[0].url
             try:
                 carried = self.carry()
-                self.error = ""
+                self.errors.pop(asked, None)
             except (RemoteError, Lie, EngineBusy, EngineHalted, StoreError, TimeoutError, ValueError) as error:
-                self._failed(error)
                 carried = False
+                if self.errors.get(asked) != str(error):
+                    self._say(f"relay from {self.origin}: {asked}: {error}")
+                self.errors[asked] = str(error)
             if not carried:
+                # Another node next time: one that hides what waits looks like one that has nothing.
+                self._sources.append(self._sources.pop(0))
                 self._stopping.wait(_LOOK_S)
-
-    def _failed(self, error: Exception) -> None:
-        """Say it once, and try another node of the peer's."""
-        said = f"{self._sources[0].url}: {error}"
-        if said != self.error:
-            self._say(f"relay from {self.origin}: {said}")
-        self.error = said
-        self._sources.append(self._sources.pop(0))

@@ -60,13 +60,23 @@ class Network(Protocol):
 
 
 class Served(Protocol):
-    """A network of the node. `live` is None while its engine does not run."""
+    """A network of the node."""
 
     @property
     def origin(self) -> str: ...
 
+    def enter(self) -> Network | None:
+        """The network if its engine runs; it then stays open until `leave`."""
+        ...
+
+    def leave(self) -> None:
+        """Of each `enter` that gave one."""
+        ...
+
     @property
-    def live(self) -> Network | None: ...
+    def closing(self) -> bool:
+        """Whether everybody should leave soon."""
+        ...
 
     def status(self) -> dict[str, Any]:
         """What to tell a person."""
@@ -87,7 +97,7 @@ _Handler = Callable[["_Routes", Network, Request], Awaitable[Response]]
 def _network(handler: _Handler) -> Callable[["_Routes", Request], Awaitable[Response]]:
     @wraps(handler)
     async def handle(self: "_Routes", request: Request) -> Response:
-        live = self.served.live
+        live = self.served.enter()
         if live is None:
             return _refuse(503, f"{self.served.origin} does not run here at the moment; ask again in a few seconds.")
         try:
@@ -98,6 +108,8 @@ def _network(handler: _Handler) -> Callable[["_Routes", Request], Awaitable[Resp
             return _refuse(404, f"There is no such thing here: {error}.")
         except ClientDisconnect:
             return Response(status_code=400)
+        finally:
+            self.served.leave()
 
     return handle
 
@@ -165,7 +177,7 @@ class _Routes:
     async def cosigned(self, live: Network, request: Request) -> Response:
         size = request.path_params["size"]
         until = monotonic() + _wait(request)
-        while (own := live.finality.own(size)) is None and monotonic() < until and not _stopping(request):
+        while (own := live.finality.own(size)) is None and monotonic() < until and not self.served.closing:
             await asyncio.sleep(_TICK_S)
         return _note(own)
 
@@ -178,7 +190,7 @@ class _Routes:
     async def blocks(self, live: Network, request: Request) -> Response:
         after = _number(request, "after", -1)
         until = monotonic() + _wait(request)
-        while live.engine.final() <= after and monotonic() < until and not _stopping(request):
+        while live.engine.final() <= after and monotonic() < until and not self.served.closing:
             await asyncio.sleep(_TICK_S)
         return _json(await run_in_threadpool(_read_blocks, live, after))
 
@@ -191,7 +203,24 @@ class _Routes:
             raise _No(503, str(error)) from None
         if isinstance(answer, Refusal):
             return _refused(answer)
-        return await _await(answer, _wait(request), _digest(data))
+        await self._settled(answer, _wait(request))
+        return _told(answer, _digest(data))
+
+    async def _settled(self, ticket: Ticket, wait_s: float) -> None:
+        """Wait for a ticket, but not beyond the network's end here."""
+        loop = asyncio.get_running_loop()
+        settled = asyncio.Event()
+
+        def tell(_: Ticket) -> None:
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(settled.set)
+
+        until = monotonic() + wait_s
+        if wait_s:
+            ticket.add_done_callback(tell)
+        while not ticket.done() and monotonic() < until and not self.served.closing:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(settled.wait(), min(0.2, until - monotonic()))
 
     @_network
     async def receipt(self, live: Network, request: Request) -> Response:
@@ -226,9 +255,7 @@ def application(networks: list[Served], witness: Witness | None, about: Callable
     # The longest first: health.example/tw/tainan is not a path of health.example/tw.
     for served in sorted(networks, key=lambda one: -len(one.origin)):
         routes.append(Mount(f"/{served.origin}", routes=_Routes(served).routes()))
-    app = Starlette(routes=routes)
-    app.state.stopping = threading.Event()
-    return app
+    return Starlette(routes=routes)
 
 
 def _witness_routes(witness: Witness) -> list[Route]:
@@ -260,7 +287,6 @@ class Server:
                 timeout_graceful_shutdown=2, server_header=False, ws="none",
             )
         )  # fmt: skip
-        self._stopping: threading.Event = app.state.stopping
         self._failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
 
@@ -276,7 +302,6 @@ class Server:
 
     def stop(self) -> None:
         """Finish what is being answered, and end."""
-        self._stopping.set()
         self._server.should_exit = True
         self._thread.join(10)
 
@@ -302,11 +327,6 @@ async def _body(request: Request, most: int) -> bytes:
         if len(data) > most:
             raise _No(413, f"At most {most} bytes are taken here.")
     return data
-
-
-def _stopping(request: Request) -> bool:
-    stopping: threading.Event = request.app.state.stopping
-    return stopping.is_set()
 
 
 def _wait(request: Request) -> float:
@@ -353,18 +373,7 @@ def _digest(data: bytes) -> str:
     return read.digest
 
 
-async def _await(ticket: Ticket, wait_s: float, digest: str) -> Response:
-    loop = asyncio.get_running_loop()
-    settled = asyncio.Event()
-
-    def tell(_: Ticket) -> None:
-        with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settled.set)
-
-    ticket.add_done_callback(tell)
-    if wait_s:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(settled.wait(), wait_s)
+def _told(ticket: Ticket, digest: str) -> Response:
     if not ticket.done():
         return _json({"digest": digest}, 202)
     try:

@@ -194,7 +194,7 @@ def call(
                 if time.monotonic() > until:
                     raise RemoteError(f"{url} trickles; it was given up.")
             return answer.status_code, b"".join(parts)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:  # the last: this node is ending
         raise RemoteError(f"{url} cannot be reached ({error or type(error).__name__}).") from None
 
 

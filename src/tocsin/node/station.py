@@ -39,6 +39,8 @@ from tocsin.tlog import note
 from tocsin.tlog.note import parse_vkey
 
 _LOOK_S = 0.2
+_LEAVE_S = 40.0
+"""For requests that are being answered; none takes longer."""
 _BACK_OFF_S = (1.0, 2.0, 5.0, 15.0, 60.0)
 """Pauses before one start after another; a run of a minute begins anew."""
 _STEADY_S = 60.0
@@ -93,6 +95,8 @@ class Station:
         self.restarts = 0
         self._use = use
         self._shared = shared
+        self._guests = 0
+        self._door = threading.Condition()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name=f"station {use.origin}", daemon=True)
 
@@ -105,9 +109,43 @@ class Station:
         self._stopping.set()
         self._thread.join()
 
+    # For the server.
+
+    def enter(self) -> Live | None:
+        """The network if its engine runs; it is not closed before `leave`."""
+        with self._door:
+            if self.live is not None:
+                self._guests += 1
+            return self.live
+
+    def leave(self) -> None:
+        """Of each `enter` that gave one."""
+        with self._door:
+            self._guests -= 1
+            self._door.notify_all()
+
+    @property
+    def closing(self) -> bool:
+        """Whether everybody should leave soon."""
+        return self.live is None
+
+    def _close_door(self) -> None:
+        """Let nobody in, and wait until all have left: the store must not be closed under them."""
+        with self._door:
+            self.live = None
+            self._door.wait_for(lambda: not self._guests, _LEAVE_S)
+
     def status(self) -> dict[str, Any]:
         """What to tell a person: where it stands, and who is missing."""
-        use, live = self._use, self.live
+        live = self.enter()
+        try:
+            return self._status(live)
+        finally:
+            if live is not None:
+                self.leave()
+
+    def _status(self, live: Live | None) -> dict[str, Any]:
+        use = self._use
         said: dict[str, Any] = {
             "origin": use.origin, "member": use.member, "engine": use.engine, "runs": live is not None,
             "error": self.error, "restarts": self.restarts,
@@ -125,7 +163,7 @@ class Station:
             "need": quorum(len(signers)),
             "peers": [key.partition(":")[2] for key, _ in live.records.rows("peer")],
             "members": {id: _seen(live.finality, id, url) for id, url in sorted(use.members.items())},
-            "relays": {carrier.origin: carrier.error for carrier in live.carriers},
+            "relays": {carrier.origin: dict(carrier.errors) for carrier in live.carriers},
             "witnesses": live.witnessing.errors,
             "contradictions": len(live.finality.contradictions),
         }
@@ -142,8 +180,6 @@ class Station:
                     self._run(stack)
             except _FAILURES as error:
                 self.error = str(error) or type(error).__name__
-            finally:
-                self.live = None
             if self._stopping.is_set():
                 return
             failed = 1 if monotonic() - begun > _STEADY_S else failed + 1
@@ -154,6 +190,7 @@ class Station:
 
     def _run(self, stack: ExitStack) -> None:
         live = self._open(stack)
+        stack.callback(self._close_door)
         self.live = live
         self.error = ""
         self._say(f"runs at height {live.engine.final()} with {live.records.durable[1]} leaves")
@@ -162,7 +199,6 @@ class Station:
                 raise live.engine.error
             if live.finality.error:
                 raise RuntimeError(live.finality.error)
-        self.live = None
         self._say("stops")
 
     def _open(self, stack: ExitStack) -> Live:
