@@ -19,6 +19,7 @@ from tests.engine.abci import Connection, Driver, request, stamp
 from tests.engine.comet import node_seed
 from tests.store.drive import verify_all
 from tests.store.world import CREATED, World, signer
+from tocsin.client.signing import prove_possession, sign_acts
 from tocsin.engine.cometbft import home, wire
 from tocsin.engine.cometbft.application import chain_id, validators
 from tocsin.engine.cometbft.heights import HeightsLost
@@ -27,8 +28,8 @@ from tocsin.engine.cometbft.pool import tick
 from tocsin.engine.cometbft.protobuf import varint
 from tocsin.kernel import block as kernel
 from tocsin.kernel import upgrade
-from tocsin.kernel.acts import Leave
-from tocsin.kernel.digest import app_hash
+from tocsin.kernel.acts import AdmitMotion, Join, Keys, Leave, Submit
+from tocsin.kernel.digest import app_hash, message_id
 from tocsin.kernel.reasons import Reason
 from tocsin.store.fsck import fsck
 
@@ -486,6 +487,28 @@ def test_rule_20_validators_are_who_signs_finality(app: Driver) -> None:
     leaving = WORLD.envelope("district-05", [Leave()], AT).data
     assert app.block([leaving], AT).validator_updates == ()
     assert app.block([], AT + 1).validator_updates == ()
+
+
+def test_rule_20_who_is_admitted_validates_only_after_its_own_join(app: Driver) -> None:
+    signers = [signer(WORLD.origin, "new", role) for role in ("root", "act", "finality", "validator")]
+    keys = Keys(*(one.public_key for one in signers[:3]), signers[3].public_key, "self")
+    expires = AT + 86_400_000
+    proofs = prove_possession(signers, WORLD.identity, "new", keys, expires)
+    motion = AdmitMotion("new", "agency:new", ["reporter", "voter"], keys, expires, proofs)
+    submit = WORLD.envelope("district-00", [Submit("motion.admit", None, None, motion, None)], AT)
+    ballots = [WORLD.ballot(f"district-0{one}", message_id(submit.digest, 0), AT) for one in range(1, 7)]
+    answer = app.block([submit.data, *(ballot.data for ballot in ballots)], AT)
+    state = app.application.ledger.state
+    later = state.next_deadline()
+    if "new" not in state.members:
+        assert later is not None
+        assert app.block([], later).validator_updates == ()
+    assert answer.validator_updates == ()
+    assert state.members["new"].status == "active"
+    at = state.meta.at
+    join = sign_acts(signers[1], WORLD.identity, "new", at + 600_000, [Join(state.meta.height)])
+    key = bytes.fromhex(signers[3].public_key)
+    assert app.block([join], at).validator_updates == (wire.ValidatorUpdate(wire.PublicKey(key), 1),)
 
 
 def test_rule_21_the_first_validators_are_the_founders_with_keys(app: Driver, tmp_path: Path) -> None:

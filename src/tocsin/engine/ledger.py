@@ -21,7 +21,7 @@ class Records(Protocol):
 
     @property
     def head(self) -> Any:
-        """Of all blocks appended: has `height`, `size`, `root`, and `frontier`, the tree that the next leaves extend."""
+        """Of all blocks appended: `height`, `size`, `root`, and `frontier`, the tree that the next leaves extend."""
 
     def load_state(self) -> State:
         """The state after the last block."""
