@@ -9,6 +9,7 @@ from tests.kernel.foreign import Foreign
 from tests.kernel.networks import START, hexes, network, seal
 from tests.oracle.beside import Pair, Sealed, Step
 from tests.oracle.law import entry_digest
+from tests.transcripts.test_refusals import play, world
 from tocsin import charters
 from tocsin.kernel import acts as wire
 from tocsin.kernel import leaves as log
@@ -185,6 +186,52 @@ def test_what_can_be_said_once_is_taken_once_in_a_block_too() -> None:
         one.code for leaf in scene.pair.kernel.leaves[at:] if isinstance(one := decode_leaf(leaf), log.Relayed)
     ]
     assert codes == [Reason.ACCEPTED, Reason.ALREADY_ANNOTATED]
+
+
+LEVELS = """
+network N1 charter=figure-4
+members A,B: reporter voter; R: supervisor relay
+network N2 charter=figure-4
+members R,V,Q: voter relay; T: supervisor
+network N3 charter=figure-4
+members T,Q,Y: voter relay; W: supervisor
+found
+quietly link N1 under N2, represented by R
+quietly link N2 under N3, represented by Q
+in N1
+at 1h
+A submit report.fever as m
+block
+B endorse m
+block
+R concur m
+block
+in N2
+R relay N1
+block
+T concur m@N2
+block
+in N1
+A say retract m
+block
+in N2
+R relay N1
+block
+"""
+
+
+def test_what_is_said_about_a_statement_stays_here() -> None:
+    """Where the record went, it would be taken for one about the record (spec 5.6)."""
+    player = world(LEVELS)
+    (said,) = [
+        leaf for leaf in map(decode_leaf, player.network.log)
+        if isinstance(leaf, log.Recorded) and leaf.kind == "relayed.annotated"
+    ]
+    assert [origin for origin, _ in said.to] == [player.networks["N3"].origin]
+    play(player, f"T say object {said.id}\nT say object m@N2\nblock")
+    about, of_record = [leaf for leaf in map(decode_leaf, player.network.log) if isinstance(leaf, log.Annotated)]
+    assert about.to == []
+    assert [origin for origin, _ in of_record.to] == [player.networks[one].origin for one in ("N1", "N3")]
 
 
 def test_a_contradiction_freezes_once() -> None:

@@ -108,7 +108,7 @@ def destinations(draft: Draft, message: Message) -> To:
     """[destination, number] of a final leaf (spec 11)."""
     wanted: dict[str, bool] = {}
     recorded = message.state == "recorded"
-    if recorded and message.kind in ("relayed.annotated", "relayed.finding"):
+    if recorded and message.kind in findings.PASSED_ON:
         return _onward(draft, message)
     if recorded and findings.is_report(message.kind) and draft.rule(message).escalate:
         parent = parent_of(draft, message.source)

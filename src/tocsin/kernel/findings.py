@@ -12,6 +12,9 @@ from tocsin.kernel.reasons import Reason
 from tocsin.kernel.rows import OLD_MESSAGE, Incident, Message, Stain
 from tocsin.kernel.words import Truth
 
+PASSED_ON = ("relayed.annotated", "relayed.finding")
+"""Statements that go on to wherever their record went (spec 5.6, spec 9.1)."""
+
 
 def is_report(kind: str) -> bool:
     """What a finding can be about."""
@@ -65,6 +68,8 @@ def holds(draft: Draft, terms: Terms | None) -> bool:
 
 def destinations(draft: Draft, target: Message, but: str | None = None) -> To:
     """Findings and annotations go wherever the record went, but not back to who told them (spec 11.1)."""
+    if target.kind in PASSED_ON:
+        return []  # elsewhere it would be taken for one about the record itself
     return [
         draft.send(origin, target.id, answered=False)
         for origin in sorted({origin for origin, _ in target.went})

@@ -23,6 +23,7 @@ from tocsin.kernel.charter_check import required
 from tocsin.kernel.digest import relayed_id
 from tocsin.kernel.draft import Draft
 from tocsin.kernel.electorate import electorate, may_issue
+from tocsin.kernel.findings import PASSED_ON
 from tocsin.kernel.genesis import Check
 from tocsin.kernel.incidents import key_of
 from tocsin.kernel.leaves import (
@@ -47,9 +48,6 @@ from tocsin.kernel.submit import DAY_MS, check_subject
 from tocsin.kernel.tokens import WEEK_MS
 from tocsin.kernel.words import MAX_HOPS, Status
 from tocsin.tlog import cosignature, merkle, note
-
-PASSED_ON = ("relayed.annotated", "relayed.finding")
-"""Statements that go on to wherever their record went (spec 5.6, spec 9.1)."""
 
 decode_leaf = msgspec.json.Decoder(AnyLeaf).decode
 """Decode a leaf; raises msgspec errors."""
