@@ -1,6 +1,7 @@
 """Archives the program has not seen, replayed through the command: each ends in a right answer or a clear sentence."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -131,6 +132,29 @@ def test_what_cannot_be_replayed_gets_a_sentence(tmp_path: Path) -> None:
     assert "N would have 2001 members and a network has at most 100; put a level" in refused(tmp_path, ones, crowd)
 
 
+def test_a_file_with_other_names_for_its_columns(tmp_path: Path) -> None:
+    file = written(tmp_path / "counts.csv", "week,ags,cases", [(d, a, n) for a, d, n in waves(["1", "2", "3"], 60)])
+    table = written(tmp_path / "tree.csv", "ags,state,name", [(i, "Saarland", f"Kreis {i}") for i in (1, 2, 3)])
+    plain = tocsin("replay", file, "--territories", table)
+    assert plain.returncode == 2
+    assert "missing columns agency, network; the header has ags, state, name; rename them" in plain.stderr
+    found = tocsin(
+        "replay", file, "--territories", table, "--columns", "agency=ags,date=week,count=cases",
+        "--territory-columns", "agency=ags,network=state", "--json",
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["largest_outbreak"]["county"] == "saarland"
+    for bad in ("agency", "agency=", "=ags", "agency=ags,", ""):
+        refusal = tocsin("replay", file, "--territories", table, "--columns", bad)
+        assert refusal.returncode == 2
+        assert "is no list of OURS=YOURS" in refusal.stderr
+    wrong = tocsin(
+        "replay", file, "--territories", table, "--columns", "agencie=ags", "--territory-columns",
+        "agency=ags,network=state",
+    )  # fmt: skip
+    assert "'agencie' is no column of this table" in wrong.stderr
+
+
 @pytest.mark.slow
 def test_two_thousand_agencies(tmp_path: Path) -> None:
     tree = [(f"A{i}", f"N{i // 50}", "Land") for i in range(2000)]
@@ -170,8 +194,13 @@ def test_a_data_directory_is_used_again_by_replays_alone(tmp_path: Path) -> None
         done = tocsin("replay", file, "--territories", table, "--data-dir", kept, "--charter", charter)
         assert done.returncode == 0, done.stderr
         assert (kept / "dossiers" / "n.dossier").is_file()
-    command = next(line for line in done.stdout.splitlines() if line.startswith("Verify: tocsin "))
+    command = next(line for line in done.stdout.splitlines() if line.startswith("Verify: "))
+    assert shutil.which("tocsin") or command.startswith(f"Verify: {COMMAND} verify ")
     assert tocsin(*command.split()[2:]).returncode == 0
+    done = tocsin("replay", file, "--territories", table, "--data-dir", kept, "--json")
+    found = json.loads(done.stdout)
+    assert found["dossier"] == str(kept / "dossiers" / "n.dossier")
+    assert "IN PLAIN TEXT" in done.stderr
     node = tmp_path / "node"
     (node / "networks").mkdir(parents=True)
     (node / "networks" / "node.db").write_bytes(b"somebody's")

@@ -240,7 +240,7 @@ def test_the_terminal_needs_at_most_fourteen_lines_and_hides_no_failure(done: Re
     assert said[-1].startswith("Caveat:")
     assert said[-2].startswith("Verify: tocsin verify")
     assert sum(line.startswith("FAIL:") for line in said) == sum(not bar.passed for bar in done.bars) >= 1
-    assert any(line.startswith("Lead, days: -") for line in said)
+    assert any(line.startswith("Lead in days, + before, - after: -") for line in said)
     many = [Bar(f"bar {i}", 1.0, 0.0, False) for i in range(9)]
     crowded = Replay(*(getattr(done, name) for name in Replay.__slots__))
     crowded.bars = many

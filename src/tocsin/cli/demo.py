@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from tocsin.cli.output import Failure, add_json, print_json, progress
+from tocsin.cli.output import Failure, add_json, as_typed, print_json, progress
 from tocsin.cli.places import make_room, write
 from tocsin.lab import sources, study, terminal
 from tocsin.lab.page import page
@@ -46,10 +46,11 @@ def run(options: argparse.Namespace) -> int:
         done = study.run(plan, ("pilot",), folder, mornings, beside=runs.to)
     report = folder / "report.html"
     write(report, page(done.replay, dossier=done.dossier, command=done.command).encode())
-    said = summary(done.replay, wall_s=time.perf_counter() - started)
+    command = as_typed(done.command)
+    said = summary(done.replay, wall_s=time.perf_counter() - started, dossier=done.dossier, command=command)
     write(folder / "summary.json", msgspec.json.format(msgspec.json.encode(said), indent=2) + b"\n")
     if options.json:
         print_json(said)
     else:
-        print("\n".join(terminal.lines(done.replay, done.paths(report), done.command)))
+        print("\n".join(terminal.lines(done.replay, done.paths(report), command)))
     return 0

@@ -21,7 +21,10 @@ def add(verbs: Any) -> None:
     add_json(networks)
     networks.set_defaults(run=run_networks)
 
-    log = verbs.add_parser("log", help="publish a network's log as static files")
+    log = verbs.add_parser(
+        "log", help="publish a network's log as static files",
+        epilog="Example: tocsin log export tainan-city public/ --data-dir tocsin-demo",
+    )  # fmt: skip
     actions = log.add_subparsers(required=True, metavar="ACTION")
     export = actions.add_parser(
         "export",

@@ -1,9 +1,12 @@
 """What commands print: text for people, one JSON object for machines, progress on a terminal."""
 
 import argparse
+import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,6 +27,14 @@ def print_json(value: Any) -> None:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """The `--json` flag that every answering verb has."""
     parser.add_argument("--json", action="store_true", help="answer as one JSON object")
+
+
+def as_typed(command: str | None) -> str | None:
+    """A `tocsin ...` command as it can be typed here: by the path this program was started by, where its name alone
+    would not find it."""
+    if command is None or shutil.which("tocsin") or Path(sys.argv[0]).name != "tocsin":
+        return command
+    return shlex.quote(sys.argv[0]) + command.removeprefix("tocsin")
 
 
 @contextmanager

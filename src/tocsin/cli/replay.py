@@ -8,13 +8,14 @@ from typing import Any, get_args
 import msgspec
 
 from tocsin import charters
-from tocsin.cli.output import Failure, add_json, print_json, progress
+from tocsin.cli.output import Failure, add_json, as_typed, print_json, progress
 from tocsin.cli.places import make_room, try_to_write, write
 from tocsin.cli.verify import read
 from tocsin.lab import sources, study, terminal
 from tocsin.lab.archive import Archive, ArchiveError
 from tocsin.lab.calibrate import calibrate, load_frozen
 from tocsin.lab.days import day_of
+from tocsin.lab.knowledge import KnownRule
 from tocsin.lab.page import page
 from tocsin.lab.sources.errors import SourceError
 from tocsin.lab.sources.tidy import Unit
@@ -26,16 +27,23 @@ def add(verbs: Any) -> None:
     parser = verbs.add_parser(
         "replay",
         help="replay an outbreak through the real engine",
-        epilog="Example: tocsin replay dengue-taiwan --report report.html",
+        description="Drive a past outbreak day by day and say what the networks would have recorded, when, and whether "
+        "it was true. Without a span the year a named source is known for, or the last third of the seasons; without a "
+        "calibration the rule is chosen on what was known before.",
+        epilog="Example: tocsin replay dengue-taiwan --report report.html --data-dir kept. "
+        "Your own counts: tocsin replay counts.csv --territories who.csv --report report.html",
     )
     _source(parser)
     parser.add_argument("--charter", action="append", choices=charters.names(), help="again for more; default pilot")
     parser.add_argument("--first", help="first day, YYYY-MM-DD")
     parser.add_argument("--last", help="last day, YYYY-MM-DD")
-    parser.add_argument("--known", choices=("confirmation", "notification"), default="confirmation")
-    parser.add_argument("--calibration", type=Path, help="frozen calibration file")
-    parser.add_argument("--data-dir", type=Path, help="keep the networks here")
-    parser.add_argument("--report", type=Path, help="write the page here")
+    parser.add_argument(
+        "--known", choices=get_args(KnownRule), default="confirmation",
+        help="when a case counts as known; notification leaks the laboratory's answer, and the page says so",
+    )  # fmt: skip
+    parser.add_argument("--calibration", type=Path, help="the rule, as tocsin calibrate --output wrote it")
+    parser.add_argument("--data-dir", type=Path, help="keep networks, dossiers and policies here")
+    parser.add_argument("--report", type=Path, help="write the page here (HTML, one file)")
     add_json(parser)
     parser.set_defaults(run=run_replay)
 
@@ -52,16 +60,37 @@ def add(verbs: Any) -> None:
 
 
 def _source(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", help=f"{', '.join(sources.NAMED)}, or a tidy CSV (agency, date, count)")
-    parser.add_argument("--territories", type=Path, help="CSV of agency, network, parent")
-    parser.add_argument("--folder", type=Path, help="folder with the files of a named source")
-    parser.add_argument("--unit", choices=get_args(Unit), default="auto")
+    parser.add_argument("source", help=f"{', '.join(sources.NAMED)}, or a CSV: agency, date, count[, origin]")
+    parser.add_argument("--territories", type=Path, help="CSV of who reports where: agency, network[, parent, name]")
+    parser.add_argument(
+        "--columns", type=columns, metavar="OURS=YOURS,...",
+        help="where the counts' columns are called otherwise, for example agency=ags",
+    )  # fmt: skip
+    parser.add_argument(
+        "--territory-columns", type=columns, metavar="OURS=YOURS,...",
+        help="the same for the territories, for example agency=ags,network=state",
+    )  # fmt: skip
+    parser.add_argument("--folder", type=Path, help="folder with the files of hepatitis-a-germany")
+    parser.add_argument(
+        "--unit", choices=get_args(Unit), default="auto", help="what a date stands for; auto looks at the weekdays"
+    )
+
+
+def columns(text: str) -> dict[str, str]:
+    """Our names of columns with those in a file, from `ours=theirs,...`."""
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if not all(ours and theirs for ours, _, theirs in pairs):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of OURS=YOURS, such as agency=ags,count=cases")
+    return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
 
 
 def load(options: argparse.Namespace) -> Archive:
     """The archive that the options name; raises Failure with what is wrong and where."""
     try:
-        return sources.load(options.source, territories=options.territories, folder=options.folder, unit=options.unit)
+        return sources.load(
+            options.source, territories=options.territories, folder=options.folder, unit=options.unit,
+            columns=options.columns, territory_columns=options.territory_columns,
+        )  # fmt: skip
     except (SourceError, ArchiveError) as error:
         raise Failure(str(error)) from error
 
@@ -100,12 +129,14 @@ def run_replay(options: argparse.Namespace) -> int:
             )
     except ValueError as error:
         raise Failure(str(error)) from error
+    command = as_typed(done.command)
     if options.report is not None:
         write(options.report, page(done.replay, dossier=done.dossier, command=done.command).encode())
     if options.json:
-        print_json(summary(done.replay, wall_s=time.perf_counter() - started))
+        wall_s = time.perf_counter() - started
+        print_json(summary(done.replay, wall_s=wall_s, dossier=done.dossier, command=command))
     else:
-        print("\n".join(terminal.lines(done.replay, done.paths(options.report), done.command)))
+        print("\n".join(terminal.lines(done.replay, done.paths(options.report), command)))
     return 0
 
 

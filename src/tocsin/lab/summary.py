@@ -16,9 +16,12 @@ from tocsin.lab.truth import Outcome, Verdicts, Wave
 __all__ = ["known_cases", "summary"]
 
 
-def summary(replay: Replay, *, wall_s: float) -> dict[str, Any]:
+def summary(
+    replay: Replay, *, wall_s: float, dossier: str | None = None, command: str | None = None
+) -> dict[str, Any]:
     """One JSON object. `cases`: those that became known in the span to an agency; `counts`: by level, then outcome, in
-    the span; leads in days, signed, null where there was no record; days as ISO dates."""
+    the span; `envelopes`, `ballots` and `reports` of the whole run; leads in days, signed, null where there was no
+    record; days as ISO dates; `dossier`, `verify`: a record as one file and the command that checks it."""
     main, frozen = replay.main, replay.frozen
     wave = replay.biggest(replay.first, replay.last)
     return {
@@ -62,6 +65,8 @@ def summary(replay: Replay, *, wall_s: float) -> dict[str, Any]:
             replay.archive.networks[network].id: iso(one.first) for network, one in replay.continuations()
         },
         "lead_days": {} if wave is None else _lead_days(replay, wave),
+        "dossier": dossier,
+        "verify": command,
         "periods": [
             {
                 "label": period.label, "test": period.test,

@@ -91,7 +91,7 @@ def _leads(replay: Replay, run: Run, wave: Wave) -> str:
     found = replay.leads(run, wave)
     if not found:
         return "No lead: no national record by its last case."
-    return "Lead, days: " + "; ".join(f"{one.days:+d} {one.label}" for one in found) + "."
+    return "Lead in days, + before, - after: " + "; ".join(f"{one.days:+d} {one.label}" for one in found) + "."
 
 
 def _tests(replay: Replay) -> list[str]:

@@ -93,7 +93,9 @@ def _locate(
     missing = [names[c] for c in required if names[c] not in header]
     missing += [names[c] for c in optional if c in columns and names[c] not in header]
     if missing:
-        hint = "; is it separated by commas?" if len(header) == 1 else ""
+        hint = "; rename them, or say what they are called (--columns, --territory-columns)"
+        if len(header) == 1:
+            hint = "; is it separated by commas?"
         raise SourceError(
             f"missing column{'s' * (len(missing) > 1)} {', '.join(missing)}; the header has {', '.join(header)}{hint}",
             path=path,
