@@ -289,6 +289,21 @@ def test_loud_notes_are_loud(nation: Archive, frozen: Frozen) -> None:
     assert "inside the calibration: it is not a test" in page(inside)
 
 
+def test_a_rule_from_elsewhere_is_said_to_be(nation: Archive, frozen: Frozen) -> None:
+    changes: list[tuple[dict[str, str], str]] = [
+        ({"source": "ague-atlantis"}, "The rule was calibrated on ague-atlantis, not on this archive."),
+        ({"archive": "1" * 64}, "its bytes differ."),
+        ({"known": "notification"}, "The rule was calibrated on cases known from notification."),
+    ]
+    for change, said in changes:
+        other = msgspec.structs.replace(frozen, **change)
+        made = replayed(nation, other)
+        assert said in page(made)
+        assert said in terminal.lines(made, [], None)[1]
+        assert other.digest in page(made)
+    assert replayed(nation, frozen).doubts == []
+
+
 def test_a_disease_that_is_always_there_is_said_not_to_fit(frozen: Frozen) -> None:
     endemic = [case(town, 5 + day) for day in range(0, LAST - 10, 9) for town in (6, 7, 8)]
     made = replayed(world(endemic, TREE, last=LAST), frozen)

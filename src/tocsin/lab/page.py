@@ -73,7 +73,7 @@ def _head(replay: Replay, wave: Wave | None) -> Iterator[str]:
         f"<p class=caveat>Positive is earlier, negative later. {escape(replay.archive.caveat)} "
         f"{escape(replay.knowledge.label.capitalize())}.</p>"
     )
-    loud = list(frozen.notes)
+    loud = replay.doubts
     if replay.knowledge.known == "notification":
         loud.append("This run LEAKS the laboratory's answer: it counts cases from notification.")
     if replay.first <= replay.split:

@@ -104,6 +104,19 @@ class Replay:
         return leads(self.references(wave), day_at(record.national_at))
 
     @property
+    def doubts(self) -> list[str]:
+        """What must be said loudly of the rule: its own notes, and that it comes from elsewhere. The file itself, whose
+        digest stands in the charters, stays as it is."""
+        said = list(self.frozen.notes)
+        if self.frozen.source != self.archive.source:
+            said.append(f"The rule was calibrated on {self.frozen.source}, not on this archive.")
+        elif self.frozen.archive != self.archive.digest:
+            said.append("The archive read is not the one that this rule was calibrated on: its bytes differ.")
+        if self.archive.kind == "line-list" and self.frozen.known != self.knowledge.known:
+            said.append(f"The rule was calibrated on cases known from {self.frozen.known}.")
+        return said
+
+    @property
     def misfit(self) -> str:
         """What must be said where most cases lie in waves that hardly end; empty where definition 4 fits."""
         endless = sum(wave.cases for wave in self.truth.endless)

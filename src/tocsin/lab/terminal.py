@@ -54,7 +54,7 @@ def _rule(replay: Replay) -> str:
         f"endorser{'s' * (rule.endorsers > 1)} record; "
         f"{f'known by {rule.until}' if rule.calibrated else 'not calibrated'}, digest {rule.digest[:12]}."
     )
-    return " ".join((said, *rule.notes))
+    return " ".join((said, *replay.doubts))
 
 
 def _outbreak(replay: Replay, wave: Wave) -> list[str]:
