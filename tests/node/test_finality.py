@@ -198,10 +198,10 @@ def test_members_come_and_go_and_each_change_is_sealed(build: Callable[..., Node
     # The founders sign for the change; a node seals it, without being told.
     until(lambda: not nodes.live(ONE, ORIGIN).records.rows("handover"))
     # Admitted, and joined: two changes of the roster, the second one of who signs.
-    _, step = nodes.live(TWO, ORIGIN).finality.steps(4)
+    _, step = nodes.live(TWO, ORIGIN).finality.epochs.steps(4)
     kept = nodes.remote(TWO, ORIGIN).final(step + 2)
     assert kept is not None
-    assert len(nodes.live(TWO, ORIGIN).finality.signers(step + 3)) == 5
+    assert len(nodes.live(TWO, ORIGIN).finality.epochs.signers(step + 3)) == 5
     nodes.act(ONE, ORIGIN, "new", Leave())
     until(lambda: not nodes.live(ONE, ORIGIN).records.rows("handover"))
     until(lambda: nodes.live(TWO, ORIGIN).finality.final == size(nodes))

@@ -13,17 +13,16 @@ from functools import partial
 from time import monotonic
 from typing import NamedTuple, Protocol
 
-from tocsin.client.dossier import decode_leaf
-from tocsin.client.signing import Signer, cosign_checkpoint, sign_checkpoint, verify_signature
+from tocsin.client.signing import Signer, cosign_checkpoint, sign_checkpoint
 from tocsin.engine.port import Clock
-from tocsin.kernel.leaves import RosterLeaf
 from tocsin.kernel.quorum import finality
 from tocsin.kernel.rows import Signer as Who
-from tocsin.kernel.statements import cosigner_name, signs
+from tocsin.kernel.statements import cosigners_of
+from tocsin.node.epochs import Epochs, holds
 from tocsin.node.remote import Remote, RemoteError
 from tocsin.store.network import NetworkStore
 from tocsin.store.watermark import SignedHead, SigningRefused, Watermark
-from tocsin.tlog import Checkpoint, Cosigner, NoteError, VerifierKey, checkpoint, cosignature, note
+from tocsin.tlog import Checkpoint, NoteError, VerifierKey, checkpoint, note
 from tocsin.tlog.note import ED25519, Signature
 
 KEPT = 4096
@@ -54,13 +53,6 @@ class Keys(NamedTuple):
     members: Mapping[str, Signer]
 
 
-class Epoch(NamedTuple):
-    """Who signs after the roster leaf at `place`: for sizes above place + 2 (spec 11.4)."""
-
-    place: int
-    signers: list[Who]
-
-
 class Seen(NamedTuple):
     """What was last heard of a member. `at`: monotonic seconds; `size`: of the head it signed; `error`: or why not."""
 
@@ -89,6 +81,8 @@ class Finality:
         """What was last heard of each other member."""
         self.contradictions: list[tuple[str, bytes, bytes]] = []
         """(member, what it signed, what we have): another head of one size."""
+        self.epochs = Epochs(records)
+        """Who signs which sizes."""
         self._records = records
         self._engine = engine
         self._keys = keys
@@ -98,7 +92,6 @@ class Finality:
         self._clock = clock
         self._say = say
         self._own: OrderedDict[int, bytes] = OrderedDict()
-        self._epochs: list[Epoch] = []
         self._known = 0
         self._later: dict[int, float] = {}
         self.error = ""
@@ -110,7 +103,6 @@ class Finality:
             threading.Thread(target=self._guard, args=(run,), name=run.__name__, daemon=True)
             for run in (self._sign, self._collect)
         ]
-        self._read_epochs()
 
     def start(self) -> None:
         """Begin."""
@@ -140,15 +132,6 @@ class Finality:
                 size = next(reversed(self._own), None)
             return None if size is None else self._own.get(size)
 
-    def signers(self, size: int) -> list[Who]:
-        """Whose finality keys count for a size."""
-        epochs = self._epochs
-        return next((one.signers for one in reversed(epochs) if one.place + 2 < size), epochs[0].signers)
-
-    def steps(self, after: int) -> list[int]:
-        """Indexes of the roster leaves, from the second on, whose block ends above a size."""
-        return [one.place for one in self._epochs[1:] if one.place + 2 > after]
-
     def wait_final(self, above: int, timeout: float) -> int:
         """Wait until a checkpoint above a size is final, or the time is over; size of the newest."""
         with self._changed:
@@ -167,12 +150,12 @@ class Finality:
             upto = min(confirmed, reached + _AT_ONCE)
             blocks = list(self._records.blocks(reached + 1, upto))
             reached = upto
-            if any(leaf.startswith(b'{"leaf":"roster"') for block in blocks for leaf in block.leaves):
-                self._read_epochs()
+            if any(Epochs.changes(leaf) for block in blocks for leaf in block.leaves):
+                self.epochs.refresh()
             heads = [Checkpoint(self.origin, block.size, block.root) for block in blocks]
             if upto < confirmed:
                 # Who was away signs the newest heads, and what nobody can do without; not every step of the way.
-                ends = {index + 2 for index in self.steps(0)}
+                ends = {index + 2 for index in self.epochs.steps(0)}
                 heads = [one for one in heads if one.size in ends]
             self._sign_heads(heads)
 
@@ -216,19 +199,9 @@ class Finality:
         """Signers whose very keys are here."""
         return [
             one
-            for one in self.signers(size)
+            for one in self.epochs.signers(size)
             if one.id in self._keys.members and self._keys.members[one.id].public_key == one.key
         ]
-
-    def _read_epochs(self) -> None:
-        epochs = []
-        for index in self._records.landmarks():
-            data = self._records.leaf(index)
-            if data.startswith(b'{"leaf":"roster"'):
-                leaf = decode_leaf(data, f"Leaf {index}")
-                assert isinstance(leaf, RosterLeaf)
-                epochs.append(Epoch(index, [Who(one.id, one.keys.finality) for one in leaf.members if signs(one)]))
-        self._epochs = epochs
 
     # Collecting.
 
@@ -243,7 +216,7 @@ class Finality:
 
     def _target(self) -> int | None:
         """A change of the roster that nobody sealed yet, else the newest head."""
-        for index in self.steps(0):
+        for index in self.epochs.steps(0):
             size = index + 2
             if size <= self._known and self._later.get(size, 0.0) < monotonic() and not self._records.checkpoint(size):
                 self._later[size] = monotonic() + _RETRY_S
@@ -254,7 +227,7 @@ class Finality:
         """Collect lines for the head of a size until a quorum stands, or it takes too long."""
         head = Checkpoint(self.origin, size, self._records.root(size))
         text = checkpoint.format(head)
-        signers = self.signers(size)
+        signers = self.epochs.signers(size)
         lines: dict[bytes, Signature] = {}
         own = self.own(size)
         if own is not None:
@@ -279,7 +252,7 @@ class Finality:
     def _ask(self, id: str, size: int) -> bytes | None:
         """What a member signed itself; of a change of the roster rather what it collected, if it did."""
         remote = self._remotes[id]
-        collected = remote.final(size) if size - 2 in self.steps(0) else None
+        collected = remote.final(size) if size - 2 in self.epochs.steps(0) else None
         return collected or remote.cosigned(size, _ASK_S)
 
     def _hear(self, id: str, size: int, text: str, future: "Future[bytes | None]") -> Sequence[Signature]:
@@ -316,9 +289,9 @@ class Finality:
         self, lines: dict[bytes, Signature], signers: list[Who], text: str, offered: Sequence[Signature]
     ) -> None:
         """Add the lines of the log and of signers that hold; one for each key."""
-        for key in (self._log, *(_cosigner(self.origin, one).vkey for one in signers)):
+        for key in (self._log, *(one.vkey for one in cosigners_of(self.origin, signers))):
             for line in offered:
-                if (line.name, line.key_id) == (key.name, key.key_id) and _holds(key, text, line):
+                if holds(key, text, line):
                     lines.setdefault(key.key, line)
 
     def _enough(self, lines: Mapping[bytes, Signature], signers: list[Who]) -> bool:
@@ -328,7 +301,7 @@ class Finality:
     def _keep(self, size: int, text: str, lines: Mapping[bytes, Signature], signers: list[Who]) -> None:
         ordered = [self._log.key, *(bytes.fromhex(one.key) for one in signers)]
         data = note.format(text, [lines[key] for key in ordered if key in lines])
-        self._records.put_checkpoint(size, data, keep=size - 2 in self.steps(0))
+        self._records.put_checkpoint(size, data, keep=size - 2 in self.epochs.steps(0))
         self._records.flush()
         with self._changed:
             self._final = max(self._final, size)
@@ -347,16 +320,3 @@ class Finality:
                 self.error = str(error)
                 self._changed.notify_all()
 
-
-def _cosigner(origin: str, who: Who) -> Cosigner:
-    return Cosigner(cosigner_name(origin, who.id), bytes.fromhex(who.key))
-
-
-def _holds(key: VerifierKey, text: str, line: Signature) -> bool:
-    try:
-        if key.type == ED25519:
-            return verify_signature(key.key, text.encode(), line.value)
-        (one,) = cosignature.final_lines(note.Note(text, (line,)), (Cosigner(key.name, key.key),))
-    except (NoteError, ValueError):
-        return False
-    return verify_signature(*one[:3])

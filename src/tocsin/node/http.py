@@ -237,7 +237,7 @@ class _Routes:
 
     @_network
     async def steps(self, live: Network, request: Request) -> Response:
-        return _json(live.finality.steps(_number(request, "after", 0)))
+        return _json(live.finality.epochs.steps(_number(request, "after", 0)))
 
     async def status(self, request: Request) -> Response:
         return _json(await run_in_threadpool(self.served.status))

@@ -53,7 +53,7 @@ class Sealing:
 
     def _turn(self, index: int) -> float:
         """How long to leave it to others."""
-        ids = [one.id for one in self._finality.signers(index + 3)]
+        ids = [one.id for one in self._finality.epochs.signers(index + 3)]
         return _TURN_S * (ids.index(self._member) if self._member in ids else len(ids))
 
     def _seal(self, index: int, data: bytes) -> None:

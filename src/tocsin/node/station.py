@@ -153,7 +153,7 @@ class Station:
         if live is None:
             return said
         height, size = live.records.durable
-        signers = live.finality.signers(size)
+        signers = live.finality.epochs.signers(size)
         return said | {
             "genesis": live.genesis.digest,
             "height": height,
