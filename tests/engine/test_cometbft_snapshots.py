@@ -13,7 +13,7 @@ from tests.engine.comet import Node, free_port, new_world, now, wait_for
 from tests.engine.conformance import PATIENCE_S, receipt
 from tests.store.drive import verify_all
 from tests.store.world import World
-from tocsin.engine.cometbft import wire
+from tocsin.engine.cometbft import engine, wire
 from tocsin.engine.cometbft.home import Sync
 from tocsin.engine.cometbft.restore import Restore, SnapshotWrong
 from tocsin.engine.cometbft.rpc import Rpc
@@ -70,6 +70,21 @@ def test_a_new_node_joins_by_a_snapshot(tmp_path: Path) -> None:
     new.close()
 
 
+def test_where_nobody_has_a_snapshot_the_chain_is_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_NO_SNAPSHOT_S", 3.0)
+    world, ports = new_world(1), [free_port(), free_port()]
+    rpc = f"127.0.0.1:{free_port()}"
+    old = Node(world, tmp_path / "old", 0, ports, rpc=rpc)
+    height = receipt(old.engine.submit(world.report("district-00", now()).data)).height
+    wait_for(lambda: old.engine.confirmed() >= height)
+    trusted = ask(old, "commit", height="1")["signed_header"]["commit"]["block_id"]["hash"]
+    new = Node(world, tmp_path / "new", 1, ports, validates=False, sync=Sync((rpc, rpc), 1, trusted))
+    wait_for(lambda: new.engine.final() == old.engine.final())
+    assert "Nobody offered a snapshot" in new.engine.trouble or new.engine.process.why
+    old.close()
+    new.close()
+
+
 class Made:
     """A snapshot of a small network without CometBFT, and the store to take it in."""
 
@@ -86,7 +101,7 @@ class Made:
             for part in (self.world.case(at, turn)[:2], self.world.case(at, turn)[2:]):
                 if ledger.state.meta.changing < 2 * EVERY:
                     ledger.commit(ledger.propose(at, part))
-        errors: list[OSError] = []
+        errors: list[Exception] = []
         snapshots = Snapshots(folder / "snapshots", Moment(self.store, records), records, errors.append)
         snapshots.take(100, ledger.state.meta.height)
         snapshots.close()
@@ -164,6 +179,10 @@ def _more(content: list[list[list[object]]]) -> None:
     content[0].insert(0, [True, "account:zz", b"{}"])
 
 
+def _smuggled(content: list[list[list[object]]]) -> None:
+    content[0].append([False, "account:zz", b"{}"])
+
+
 def _leaf(content: list[list[list[list[bytes]]]]) -> None:
     content[1][3][3][0] += b" "
 
@@ -188,9 +207,9 @@ def _type(content: list[list[object]]) -> None:
     content[1][2] = [1, 2, 3]
 
 
-@pytest.mark.parametrize("change", [_row, _less, _more, _leaf, _envelope, _order, _time, _short, _type])
+@pytest.mark.parametrize("change", [_row, _less, _more, _smuggled, _leaf, _envelope, _order, _time, _short, _type])
 def test_a_snapshot_that_was_changed_is_not_written(made: Made, change: object) -> None:
-    place = 0 if change in (_row, _less, _more) else 1
+    place = 0 if change in (_row, _less, _more, _smuggled) else 1
     chunks = list(made.chunks)
     chunks[place] = changed(chunks[place], change)
     with pytest.raises(SnapshotWrong):

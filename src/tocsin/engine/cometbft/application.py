@@ -131,6 +131,11 @@ class Application:
             self._finalized = None
             self._candidates.clear()
 
+    @property
+    def has_snapshot(self) -> bool:
+        """Whether one is being taken in, or blocks are here already."""
+        return self._restore is not None or self._heights.height > 0
+
     def answer(self, request: wire.Request) -> wire.Answer:
         """Answer any call but CheckTx. What it raises is the node's own failure: it must stop."""
         if isinstance(request, wire.LoadSnapshotChunk):

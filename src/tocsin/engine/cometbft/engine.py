@@ -35,6 +35,8 @@ MAX_WAITING = 16_384
 _BATCH, _BATCH_BYTES = 256, 512 * 1024
 _AGAIN_S = 5.0
 """After so long an envelope without a block is offered again."""
+_NO_SNAPSHOT_S = 60.0
+"""How long a new node waits for the offer of a snapshot."""
 _MAX_SOCKET_FOLDER = 96
 """Bytes. A socket's path has at most 104 (macOS) or 108 (Linux)."""
 _RETRY_S = 0.25
@@ -110,9 +112,11 @@ class CometEngine:
         )  # fmt: skip
         self._deadline = self._application.ledger.state.next_deadline()
         sockets = self._socket_folder(settings.folder / "run")
-        home.write(settings, genesis, sockets / "app", sockets / "rpc")
         self.rpc = sockets / "rpc"
         """The socket where CometBFT answers calls."""
+        home.write(settings, genesis, sockets / "app", self.rpc)
+        self._home = (settings, genesis, sockets / "app")
+        self._sync_ends = None if settings.sync is None else time.monotonic() + _NO_SNAPSHOT_S
         self._rpc = Rpc(self.rpc)
         self._server = Server(sockets / "app", self._application, self._fail)
         self._process = Process(program, settings.folder, self._anew, self._heard)
@@ -208,7 +212,7 @@ class CometEngine:
             self._trouble = f"No snapshot could be taken in, and CometBFT starts over: {told}"
             self._process.again()
 
-    def _no_snapshot(self, error: OSError) -> None:
+    def _no_snapshot(self, error: Exception) -> None:
         self._trouble = f"No snapshot could be written: {error}. New members must replay; free some space."
 
     def wake(self) -> None:
@@ -282,11 +286,22 @@ class CometEngine:
                 look, self._peers_in_doubt = self._peers_in_doubt, False
             if look:
                 self._part()
+            if self._sync_ends is not None and now > self._sync_ends:
+                self._replay_instead()
             if due is not None and (ticked[0] != due or now - ticked[1] >= _RECHECK_S):
                 batch.append(tick(due))
                 ticked = (due, now)
             if batch and not self._put(batch):
                 time.sleep(_RETRY_S)
+
+    def _replay_instead(self) -> None:
+        """Where nobody has a snapshot CometBFT would look for one for ever."""
+        self._sync_ends = None
+        if not self._application.has_snapshot:
+            self._trouble = "Nobody offered a snapshot, so CometBFT replays the chain from its first block."
+            settings, genesis, socket = self._home
+            home.write(settings._replace(sync=None), genesis, socket, self.rpc)
+            self._process.again()
 
     def _put(self, batch: list[bytes]) -> bool:
         """Offer a batch. What the pool does not take, for want of room or since CometBFT is starting, waits."""

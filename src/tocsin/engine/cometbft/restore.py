@@ -18,6 +18,7 @@ from tocsin.kernel.block import Outcome
 from tocsin.kernel.digest import app_hash, digest
 from tocsin.kernel.envelope import Envelope, decode
 from tocsin.kernel.leaves import BlockLeaf
+from tocsin.kernel.rows import ARCHIVE
 from tocsin.kernel.state import rows_digest
 from tocsin.tlog.merkle import Frontier, leaf_hash
 
@@ -85,6 +86,9 @@ class Restore:
         for number in range(len(self._hashes)):
             content = self._read(number)
             if content.rows:
+                # The store files a row by its key: one that came as archived must not become a live one.
+                if any(row.live is row.key.startswith(ARCHIVE) for row in content.rows):
+                    raise SnapshotWrong("a row is not where its key belongs")
                 rows.append(number)
                 live.update((row.key, row.value) for row in content.rows if row.live)
             if content.blocks:

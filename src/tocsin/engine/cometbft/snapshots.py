@@ -95,7 +95,7 @@ class _Contents(NamedTuple):
 class Snapshots:
     """Those that this node offers, in a folder of their own."""
 
-    def __init__(self, folder: Path, rows: Rows, journal: Journal, failed: Callable[[OSError], None]) -> None:
+    def __init__(self, folder: Path, rows: Rows, journal: Journal, failed: Callable[[Exception], None]) -> None:
         """`failed`: hears why a snapshot could not be written; the node goes on without it."""
         self._folder = folder
         self._rows = rows
@@ -103,6 +103,7 @@ class Snapshots:
         self._failed = failed
         self._lock = threading.Lock()
         self._writing: threading.Thread | None = None
+        self._closing = False
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob("*.part"):
             shutil.rmtree(left)
@@ -124,7 +125,8 @@ class Snapshots:
         pinned.wait()
 
     def close(self) -> None:
-        """Wait for the one that is being written."""
+        """Wait for the one that is being written, which is given up if it has far to go."""
+        self._closing = True
         if self._writing is not None:
             self._writing.join()
 
@@ -163,12 +165,15 @@ class Snapshots:
                 pinned.set()
                 hashes = []
                 for number, data in enumerate(_row_chunks(self._rows)):
+                    if self._closing and number:
+                        raise InterruptedError("the node stops")
                     (part / str(number)).write_bytes(data)
                     hashes.append(sha256(data).digest())
             contents = _Contents(height, hashes, self._parts(kernel))
             (part / "contents").write_bytes(encode(contents))
             part.rename(self._folder / str(height))
-        except OSError as error:
+        except Exception as error:
+            # Of the disk or the store: the node can go on, and the store will say so itself if it cannot.
             shutil.rmtree(part, ignore_errors=True)
             self._failed(error)
             return
