@@ -6,9 +6,8 @@ from typing import Any
 
 from tocsin.cli.output import Failure, add_json, print_json
 from tocsin.client.signing import SeedSigner
+from tocsin.node.ceremony import ROLES
 from tocsin.node.keys import KeyRole, Keystore, KeystoreError, read_passphrase
-
-ROLES: tuple[KeyRole, ...] = ("root", "act", "finality")
 
 
 def add(verbs: Any) -> None:
@@ -20,10 +19,11 @@ def add(verbs: Any) -> None:
         epilog="Example: tocsin keys new keys.json --network health.example/tw/tainan --member annan",
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    new = actions.add_parser("new", help="make root, act and finality keys of a member", epilog=parser.epilog)
+    new = actions.add_parser("new", help="make the four keys of a member", epilog=parser.epilog)
     new.add_argument("keystore", type=Path)
     new.add_argument("--network", required=True, help="origin of the network")
     new.add_argument("--member", required=True, help="id of the member")
+    new.add_argument("--root", type=Path, metavar="KEYSTORE", help="another file for the root key, to be locked away")
     new.add_argument("--plain", action="store_true", help="write in plain text: for development only")
     new.add_argument("--passphrase-file", type=Path)
     add_json(new)
@@ -39,14 +39,17 @@ def run_new(options: argparse.Namespace) -> int:
     """Add keys to a keystore, made if it is missing."""
     try:
         passphrase = b"" if options.plain else read_passphrase(options.passphrase_file, "Passphrase: ", confirm=True)
-        store = Keystore.open(options.keystore, lambda: passphrase) if options.keystore.exists() else Keystore()
         signers = {role: SeedSigner.generate() for role in ROLES}
-        for role, signer in signers.items():
-            store.add(options.network, options.member, role, signer)
-        if options.plain:
-            store.save_plain(options.keystore)
-        else:
-            store.save(options.keystore, passphrase)
+        paths = {role: (options.root or options.keystore) if role == "root" else options.keystore for role in ROLES}
+        for path in sorted(set(paths.values())):
+            store = Keystore.open(path, lambda: passphrase) if path.exists() else Keystore()
+            for role in (role for role in ROLES if paths[role] == path):
+                store.add(options.network, options.member, role, signers[role])
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if options.plain:
+                store.save_plain(path)
+            else:
+                store.save(path, passphrase)
     except KeystoreError as error:
         raise Failure(str(error)) from error
     rows = [(options.network, options.member, role, signer.public_key) for role, signer in signers.items()]
