@@ -206,9 +206,12 @@ class CometEngine:
         return self._process.why or self._trouble
 
     def _heard(self, line: bytes) -> None:
-        """CometBFT gives up a state sync that failed, and then idles: only a new start tries again."""
+        """CometBFT gives up a state sync or a consensus that failed, and then idles: only a new start tries again."""
+        told = line.decode(errors="replace").strip()
+        if b"CONSENSUS FAILURE" in line:
+            self._trouble = f"CometBFT could not go on, and starts over: {told.partition(' stack=')[0]}"
+            self._process.again()
         if b"State sync failed" in line:
-            told = line.decode(errors="replace").strip()
             self._trouble = f"No snapshot could be taken in, and CometBFT starts over: {told}"
             self._process.again()
 

@@ -29,7 +29,7 @@ class Process:
         self._log = home / "cometbft.log"
         self._before = before
         self._heard = heard
-        self._last: deque[str] = deque(maxlen=50)
+        self._last: deque[str] = deque(maxlen=200)
         self._stopping = threading.Event()
         self._running: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -111,5 +111,9 @@ class Process:
             log.write(line)
 
     def _last_words(self) -> str:
-        told = [line for line in self._last if line.startswith(("E[", "ERROR", "panic"))] or list(self._last)
-        return told[-1] if told else "it said nothing."
+        """The line that says most: what made consensus fail, rather than what ended after it."""
+        lines = list(self._last)
+        for sign in ("CONSENSUS FAILURE", "panic:", "ERROR", "E["):
+            if told := [line for line in lines if sign in line]:
+                return told[-1].partition(" stack=")[0]
+        return lines[-1] if lines else "it said nothing."
