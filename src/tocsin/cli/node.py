@@ -53,7 +53,8 @@ def add(verbs: Any) -> None:
     init.add_argument("--follow", help="the member whose node orders")
     init.add_argument("--peer", action="append", default=[], metavar="ID=URL", help="another member's node")
     init.add_argument("--comet-listen", default="0.0.0.0:26656", help="CometBFT's own host:port")
-    init.add_argument("--comet-peer", action="append", default=[], metavar="ID@HOST:PORT", help="CometBFT elsewhere")
+    init.add_argument("--comet-peer", action="append", default=[], metavar="MEMBER=ID@HOST:PORT",
+                      help="another member's CometBFT")  # fmt: skip
 
     start = _action(actions, "start", "run the node until it is told to stop", run_start, "tocsin node start annan")
     start.add_argument("--passphrase-file", type=Path, help="in place of that of the configuration")
@@ -96,7 +97,7 @@ def run_init(options: argparse.Namespace) -> int:
         raise Failure(f"{genesis.origin} has no founder {options.member}; who joins later observes first.")
     use = NetworkUse(
         genesis.origin, options.engine, options.member, options.follow, _pairs(options.peer),
-        cometbft=configs.CometUse(options.comet_listen, peers=options.comet_peer),
+        cometbft=configs.CometUse(options.comet_listen, peers=_pairs(options.comet_peer)),
     )  # fmt: skip
     path = folder / configs.NAME
     if path.exists():

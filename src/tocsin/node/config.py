@@ -23,6 +23,7 @@ EngineName = Literal["embedded", "follow", "cometbft"]
 
 Address = Annotated[str, Meta(pattern=r"\A([^\s:/]+|\[[0-9a-f:]+\]):[0-9]{1,5}\Z")]
 Url = Annotated[str, Meta(pattern=r"\Ahttps?://[^\s]+[^/\s]\Z", max_length=300)]
+NodeId = Annotated[str, Meta(pattern=r"\A[0-9a-f]{40}\Z")]
 PeerAddress = Annotated[str, Meta(pattern=r"\A[0-9a-f]{40}@[^\s@/]+:[0-9]{1,5}\Z")]
 
 
@@ -45,12 +46,14 @@ class PeerUse(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
 
 class CometUse(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """CometBFT's own port, what others dial, and its nodes at the other members: `id@host:port`. `one_host`: several
+    """CometBFT's own port, what others dial, and its nodes at the other members: member -> `id@host:port`. Only these
+    are let in, as long as their members belong to the network, and `observers`, by their ids. `one_host`: several
     members' nodes are on this machine."""
 
     listen: Address = "0.0.0.0:26656"
     announce: Address | None = None
-    peers: list[PeerAddress] = []
+    peers: dict[Slug, PeerAddress] = {}
+    observers: list[NodeId] = []
     block_ms: Annotated[int, Meta(ge=10, le=60_000)] = 1000
     one_host: bool = False
 
@@ -100,12 +103,13 @@ _WRITE = {
     "member": 'the id under which the roster names this agency, like "annan"',
     "follow": "the id of the member whose node orders, with its address in [networks.members]",
     "members": 'id and address of each other member\'s node, like annan = "https://node.annan.example"',
-    "peers": '[[networks.peers]] tables with origin and urls; in [networks.cometbft] a list of "id@host:port"',
+    "peers": '[[networks.peers]] tables with origin and urls; in [networks.cometbft.peers] like annan = "id@host:port"',
     "urls": 'a list of addresses, like ["https://node.example"]',
     "url": 'an address without a final slash, like "https://witness.example"',
     "vkey": "the witness's key as it publishes it: name+id+key",
     "witnesses": "[[networks.witnesses]] tables with url and vkey",
     "cometbft": "a table with listen and peers",
+    "observers": "a list of CometBFT's node ids, 40 hexadecimal digits each",
     "announce": 'host and port at which the other members reach CometBFT here, like "node.annan.example:26656"',
     "one-host": "true or false",
     "block-ms": "milliseconds between blocks, from 10 to 60000",
@@ -230,9 +234,13 @@ def render(config: Config) -> str:
             lines += ["", "[networks.members]", *(f"{_text(id)} = {_text(url)}" for id, url in network.members.items())]
         if network.engine == "cometbft":
             comet = network.cometbft
-            lines += ["", "[networks.cometbft]", f"listen = {_text(comet.listen)}", f"peers = {_list(comet.peers)}"]
+            lines += ["", "[networks.cometbft]", f"listen = {_text(comet.listen)}"]
             lines += [] if comet.announce is None else [f"announce = {_text(comet.announce)}"]
             lines += [f"block-ms = {comet.block_ms}", f"one-host = {str(comet.one_host).lower()}"]
+            lines += [f"observers = {_list(comet.observers)}"] if comet.observers else []
+            if comet.peers:
+                lines += ["", "[networks.cometbft.peers]"]
+                lines += [f"{_text(id)} = {_text(address)}" for id, address in comet.peers.items()]
         for peer in network.peers:
             lines += ["", "[[networks.peers]]", f"origin = {_text(peer.origin)}", f"urls = {_list(peer.urls)}"]
         for witness in network.witnesses:

@@ -248,13 +248,28 @@ class Station:
             self._seed("validator"),
             places.node_key(data_dir, use.origin),
             comet.listen,
-            tuple(comet.peers),
+            tuple(comet.peers.values()),
             announce=comet.announce or "",
             commit_ms=comet.block_ms,
             one_host=comet.one_host,
         )
         moment = Moment(store, records)
-        return CometEngine(records, genesis, install.find(), settings, shared.clock, shared.verifier, moment)
+        return CometEngine(
+            records, genesis, install.find(), settings, shared.clock, shared.verifier, moment, self._welcome(records)
+        )
+
+    def _welcome(self, records: NetworkStore) -> Callable[[str], bool]:
+        """Who may connect to CometBFT: nodes of those who belong to the network, and observers' that we know."""
+        comet = self._use.cometbft
+        members = {address.partition("@")[0]: id for id, address in comet.peers.items()}
+
+        def welcome(node: str) -> bool:
+            if node in comet.observers:
+                return True
+            row = records.row(f"member:{members[node]}") if node in members else None
+            return row is not None and (b'"status":"active"' in row or b'"status":"suspended"' in row)
+
+        return welcome
 
     def _carriers(self, records: NetworkStore, engine: Engine, genesis: Genesis) -> list[Carrier]:
         use, shared = self._use, self._shared

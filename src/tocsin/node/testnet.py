@@ -157,7 +157,7 @@ def write(
                     first if engine == "follow" and member != first else None,
                     {one: urls[one] for one in others},
                     [PeerUse(one.origin, [urls[who] for who in one.members]) for one in _relayed(nets, net, member)],
-                    cometbft=CometUse(comet[member], peers=[dial[one] for one in others], block_ms=block_ms,
+                    cometbft=CometUse(comet[member], peers={one: dial[one] for one in others}, block_ms=block_ms,
                                       one_host=True),
                 )
             )  # fmt: skip
