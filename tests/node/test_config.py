@@ -30,6 +30,17 @@ urls = ["http://127.0.0.1:8442"]
 [[networks.witnesses]]
 url = "http://127.0.0.1:8443"
 vkey = "member0.example/w+8eabd538+BEOnLnFEAXYt9mtowm373yaCquyfJHTspGE+QkoPuv08"
+
+[[networks]]
+origin = "health.example/tw"
+engine = "cometbft"
+member = "tainan"
+[networks.cometbft]
+listen = "0.0.0.0:26656"
+announce = "node.tainan.example:26656"
+observers = ["00112233445566778899aabbccddeeff00112233"]
+[networks.cometbft.peers]
+kaohsiung = "ffeeddccbbaa99887766554433221100ffeeddcc@node.kaohsiung.example:26656"
 """
 
 
@@ -58,6 +69,9 @@ def test_a_file_is_read_and_written_back() -> None:
         ('origin = "health.example/tw/tainan"', 'origin = "a b"', "networks[0].origin", "origin of the genesis"),
         ('bureau = "http://127', 'bureau = "ftp://127', "networks[0].members", "address of each other member"),
         ('["http://127.0.0.1:8442"]', "[]", "networks[0].peers[0].urls", "a list of addresses"),
+        ("ffeeddccbbaa", "ffeeddccbbag", "networks[1].cometbft.peers", "[networks.cometbft.peers]"),
+        ("00112233445566778899aabbccddeeff00112233", "x", "networks[1].cometbft.observers", "40 hexadecimal digits"),
+        ('member = "tainan"', "", "networks[1].member", "the roster"),
         ("8eabd538", "8eabd539", "networks[0].witnesses.vkey", "name+id+key"),
         ("fd636d1a", "fd636d1b", "witness.logs", "name+id+key"),
     ],

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.node.net import Liar, Nodes, through, until
 from tocsin.client.signing import cosign_checkpoint, prove_possession, sign_checkpoint
 from tocsin.kernel.acts import AdmitMotion, Join, Judge, Keys, Leave, Present, Submit
 from tocsin.kernel.digest import message_id
 from tocsin.node import places, testnet
-from tocsin.node.config import Config
+from tocsin.node.config import CometUse, Config
 from tocsin.node.keys import DevKeys, Keystore
 from tocsin.node.testnet import ROLES
 from tocsin.store.store import Store
@@ -177,6 +178,26 @@ def test_who_orders_and_forges_a_block_is_followed_no_further(build: Callable[..
     with Store.open(store, read_only=True) as kept:
         assert kept.network(ORIGIN).head.size == 4
     liar.close()
+
+
+def test_cometbft_lets_in_who_belongs_to_the_network(build: Callable[..., Nodes]) -> None:
+    peers = {id: f"{place:040x}" for place, id in enumerate((ONE, THREE, FOUR))}
+    comet = CometUse(peers={id: f"{node}@127.0.0.1:9" for id, node in peers.items()}, observers=["ff" * 20])
+
+    def change(name: str, config: Config) -> Config:
+        return replace(config, networks=[replace(one, cometbft=comet) for one in config.networks])
+
+    nodes = build(change)
+    nodes.start(ONE, TWO)
+    live = nodes.live(TWO, ORIGIN)
+    welcome = nodes.station(TWO, ORIGIN)._welcome(live.records)
+    assert all(welcome(node) for node in peers.values())
+    assert welcome("ff" * 20)
+    assert not welcome("ee" * 20)
+    nodes.act(ONE, ORIGIN, THREE, Leave())
+    until(lambda: live.records.durable == nodes.live(ONE, ORIGIN).records.durable)
+    assert welcome(peers[ONE])
+    assert not welcome(peers[THREE])
 
 
 def test_members_come_and_go_and_each_change_is_sealed(build: Callable[..., Nodes]) -> None:
