@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from tocsin.cli import rotate
 from tocsin.cli.output import Failure, add_json, print_json
 from tocsin.client.signing import SeedSigner
 from tocsin.node.ceremony import ROLES
@@ -28,6 +29,7 @@ def add(verbs: Any) -> None:
     new.add_argument("--passphrase-file", type=Path)
     add_json(new)
     new.set_defaults(run=run_new)
+    rotate.add(actions)
     listing = actions.add_parser("list", help="list public keys", epilog="Example: tocsin keys list keys.json")
     listing.add_argument("keystore", type=Path)
     listing.add_argument("--passphrase-file", type=Path)

@@ -4,11 +4,25 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tocsin.cli import bench, charter, demo, engine, founding, keys, ledger, monitor, node, replay, testnet, verify
+from tocsin.cli import (
+    bench,
+    charter,
+    demo,
+    engine,
+    founding,
+    keys,
+    ledger,
+    monitor,
+    motion,
+    node,
+    replay,
+    testnet,
+    verify,
+)
 from tocsin.cli.output import Failure
 from tocsin.node import collector
 
-VERBS = (demo, replay, verify, ledger, charter, keys, founding, node, testnet, monitor, engine, bench)
+VERBS = (demo, replay, verify, ledger, charter, keys, founding, node, motion, testnet, monitor, engine, bench)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -5,37 +5,37 @@ import shutil
 import signal
 import sys
 import threading
-import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from tocsin.cli.acting import act, address_of, as_written, clock, keystore, load, membership
 from tocsin.cli.output import Failure, add_json, print_json
 from tocsin.cli.verify import read
-from tocsin.client.signing import VALID_FOR_MS, SigningError, sign_acts, verify_founding
+from tocsin.client.signing import SigningError, verify_founding
 from tocsin.engine.cometbft.home import node_id
 from tocsin.kernel.acts import Join
-from tocsin.kernel.envelope import Refusal
 from tocsin.kernel.genesis import MAX_GENESIS, Founding, GenesisError, decode_genesis
-from tocsin.kernel.reasons import Reason, sentence
+from tocsin.node import ceremony, diagnosis, neighbours, places
 from tocsin.node import config as configs
-from tocsin.node import places
 from tocsin.node.agency import Agency
+from tocsin.node.ceremony import Offer
 from tocsin.node.config import Config, ConfigError, NetworkUse
-from tocsin.node.keys import Keystore, KeystoreError, read_passphrase
-from tocsin.node.remote import Remote, RemoteError, Taken, call, caller, describe
+from tocsin.node.diagnosis import Diagnosis
+from tocsin.node.keys import KeystoreError
+from tocsin.node.remote import Remote, RemoteError, call, caller
 from tocsin.node.station import found_here
 from tocsin.store.errors import StoreError
 from tocsin.store.store import Store
 
 _MAX_STATUS = 4 * 1024 * 1024
-_WAIT_S = 30.0
 
 
 def add(verbs: Any) -> None:
-    """Add the verb with its five actions."""
+    """Add the verb with its actions."""
     node = verbs.add_parser("node", help="run an agency's own node")
     actions = node.add_subparsers(required=True, metavar="ACTION")
 
@@ -44,8 +44,9 @@ def add(verbs: Any) -> None:
         "tocsin node init annan --genesis tainan.genesis --founding tainan.founding --member annan "
         "--keystore keys.json --engine follow --follow bureau --peer bureau=http://10.0.0.2:8440",
     )  # fmt: skip
-    init.add_argument("--genesis", type=Path, required=True, help="the network's genesis file")
-    init.add_argument("--founding", type=Path, required=True, help="its founding signatures")
+    init.add_argument("--papers", type=Path, help="folder of the founding: genesis, signatures, everybody's addresses")
+    init.add_argument("--genesis", type=Path, help="the network's genesis file, if there is no such folder")
+    init.add_argument("--founding", type=Path, help="its founding signatures")
     init.add_argument("--member", help="who we are there; leave it out to observe")
     init.add_argument("--keystore", type=Path, default=Path("keys.json"), help="as seen from DIR (keys.json)")
     init.add_argument("--listen", default="127.0.0.1:8440", help="host:port (127.0.0.1:8440)")
@@ -68,6 +69,13 @@ def add(verbs: Any) -> None:
     join.add_argument("--network", help="origin; not needed where there is one only")
     join.add_argument("--passphrase-file", type=Path)
 
+    for name, help, run in (
+        ("meet", "take the address of a new member from its offer", run_meet),
+        ("part", "forget the address of a member that is gone", run_part),
+    ):
+        known = _action(actions, name, help, run, f"tocsin node {name} annan yanshui.founder")
+        known.add_argument("offer", type=Path, metavar="FILE", help="its offer (tocsin founding offer)")
+
     reset = _action(
         actions, "reset", "drop what is known of a network, to get it anew from the others", run_reset,
         "tocsin node reset annan --network health.example/tw/tainan --yes",
@@ -87,21 +95,22 @@ def _action(actions: Any, name: str, help: str, run: Any, example: str) -> Any:
 def run_init(options: argparse.Namespace) -> int:
     """Write the configuration and found the network here."""
     folder: Path = options.dir
-    genesis_bytes, founding_bytes = read(options.genesis, MAX_GENESIS), read(options.founding, MAX_GENESIS)
+    genesis_bytes, founding_bytes = _papers(options)
     try:
         genesis = decode_genesis(genesis_bytes)
         verify_founding(genesis, msgspec.json.decode(founding_bytes, type=Founding))
-    except (GenesisError, SigningError, msgspec.DecodeError) as error:
+        offers = ceremony.read_offers(options.papers) if options.papers else []
+    except (GenesisError, SigningError, msgspec.DecodeError, ceremony.CeremonyError) as error:
         raise Failure(f"This founding does not hold: {error}") from error
-    if options.member is not None and options.member not in [one.id for one in genesis.members]:
-        raise Failure(f"{genesis.origin} has no founder {options.member}; who joins later observes first.")
     use = NetworkUse(
         genesis.origin, options.engine, options.member, options.follow, _pairs(options.peer),
         cometbft=configs.CometUse(options.comet_listen, peers=_pairs(options.comet_peer)),
     )  # fmt: skip
+    for offer in offers:
+        use = neighbours.meet(use, offer)
     path = folder / configs.NAME
     if path.exists():
-        known = _raw(path)
+        known = as_written(folder)
         config = msgspec.structs.replace(known, networks=[*known.networks, use])
     else:
         config = Config(options.listen, Path("data"), Path("signed-heads"), options.keystore, [use])
@@ -120,20 +129,31 @@ def run_init(options: argparse.Namespace) -> int:
         print_json(said)
     else:
         print(f"{path} takes part in {genesis.origin}. Its keys belong into {checked.keystore}.")
+        if options.member and options.member not in [one.id for one in genesis.members]:
+            print(f"{options.member} is no founder: once it is admitted and this node caught up, `tocsin node join`.")
         if "cometbft" in said:
             print(f"The other members' CometBFT dials {said['cometbft']}@HOST:PORT.")
     return 0
 
 
+def _papers(options: argparse.Namespace) -> tuple[bytes, bytes]:
+    if options.papers is not None:
+        genesis, founding = options.papers / ceremony.GENESIS, options.papers / ceremony.FOUNDING
+        return read(genesis, MAX_GENESIS), read(founding, MAX_GENESIS)
+    if options.genesis is None or options.founding is None:
+        raise Failure("Name the folder of the founding by --papers, or its files by --genesis and --founding.")
+    return read(options.genesis, MAX_GENESIS), read(options.founding, MAX_GENESIS)
+
+
 def run_start(options: argparse.Namespace) -> int:
     """Run until SIGINT or SIGTERM."""
-    config = _load(options.dir)
-    keystore = _keystore(config, options.passphrase_file)
+    config = load(options.dir)
+    keys = keystore(config, options.passphrase_file)
     stopping = threading.Event()
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, lambda *_: stopping.set())
     try:
-        agency = Agency(config, keystore, _clock, _log)
+        agency = Agency(config, keys, clock, _log)
         address = agency.start()
     except (StoreError, KeystoreError) as error:
         raise Failure(str(error)) from error
@@ -151,26 +171,23 @@ def run_start(options: argparse.Namespace) -> int:
 
 
 def run_status(options: argparse.Namespace) -> int:
-    """Exit 0 if all networks run and are final as far as they go, 1 if not."""
-    said = status_of(_address(options.dir))
-    well = all(one["runs"] and one["final"] > 0 for one in said["networks"])
+    """Exit 0 if all networks run and enough members are here, 1 if not."""
+    said = status_of(address_of(options.dir))
+    with caller() as client:
+        found = {one["origin"]: diagnosis.diagnose(one, diagnosis.ask_members(client, one)) for one in said["networks"]}
     if options.json:
-        print_json(said)
+        print_json(said | {"diagnosis": found})
     else:
         for one in said["networks"]:
-            print("\n".join(_lines(one)))
-    return 0 if well else 1
+            print("\n".join(_lines(one, found[one["origin"]])))
+    return 0 if all(one.well for one in found.values()) else 1
 
 
 def run_join(options: argparse.Namespace) -> int:
     """Sign `join` and hand it to our own node, which must be at the head."""
-    config = _load(options.dir)
-    address = _address(options.dir)
-    origins = [one.origin for one in config.networks]
-    origin = options.network or (origins[0] if len(origins) == 1 else None)
-    use = next((one for one in config.networks if one.origin == origin), None)
-    if use is None or use.member is None:
-        raise Failure(f"Name with --network one of those of which this node is a member: {', '.join(origins)}.")
+    config = load(options.dir)
+    address = address_of(options.dir)
+    use = membership(config, options.network)
     mine = next(one for one in status_of(address)["networks"] if one["origin"] == use.origin)
     if not mine["runs"]:
         raise Failure(f"{use.origin} does not run here: {mine['error']}")
@@ -178,27 +195,17 @@ def run_join(options: argparse.Namespace) -> int:
         ahead = max((_height(Remote(client, url, use.origin)) for url in use.members.values()), default=0)
         if ahead > mine["height"]:
             raise Failure(f"This node has block {mine['height']}, others have {ahead}; wait until it has caught up.")
-        signer = _keystore(config, options.passphrase_file).signer(use.origin, use.member, "act")
-        data = sign_acts(signer, mine["genesis"], use.member, _clock() + VALID_FOR_MS, [Join(mine["height"])])
-        try:
-            answer = Remote(client, f"http://{address}", use.origin).submit(data, _WAIT_S)
-        except RemoteError as error:
-            raise Failure(str(error)) from error
-    if isinstance(answer, Refusal):
-        raise Failure(describe(answer))
-    if isinstance(answer, Taken) and answer.codes[0]:
-        raise Failure(sentence(answer.codes[0]))
-    joined = isinstance(answer, Taken) and answer.codes[0] == Reason.ACCEPTED
+    handed = act(options, [Join(mine["height"])])
     if options.json:
-        print_json({"origin": use.origin, "member": use.member, "joined": joined})
+        print_json({"origin": use.origin, "member": use.member, "height": handed.height})
     else:
-        print(f"{use.member} has joined {use.origin}." if joined else "The act waits for its block; see the status.")
+        print(f"{use.member} has joined {use.origin} in block {handed.height}.")
     return 0
 
 
 def run_reset(options: argparse.Namespace) -> int:
     """Remove a network's data and found it anew; keys and what was signed stay."""
-    config = _load(options.dir)
+    config = load(options.dir)
     if options.network not in [one.origin for one in config.networks]:
         raise Failure(f"This node takes no part in {options.network}.")
     folder = places.folder(config.data_dir, options.network)
@@ -210,20 +217,43 @@ def run_reset(options: argparse.Namespace) -> int:
             papers = network.genesis, network.founding
     except (StoreError, KeyError) as error:
         raise Failure(f"{error} Stop the node first.") from error
-    home = places.comet_home(config.data_dir, options.network)
-    kept = {path: path.read_bytes() for path in (home / "node-key", home / "data" / "priv_validator_state.json")
-            if path.exists()}  # fmt: skip
+    key = places.node_key(config.data_dir, options.network)
     shutil.rmtree(folder)
-    for path, data in kept.items():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.write_bytes(data)
-        path.chmod(0o600)
+    places.keep_node_key(config.data_dir, options.network, key)
     heads = places.signed_heads(config.signed_heads, options.network)
     found_here(config, *papers)
     if options.json:
         print_json({"origin": options.network, "removed": str(folder), "kept": str(heads)})
     else:
         print(f"{folder} is empty again. What was signed stays in {heads}; start the node to catch up.")
+    return 0
+
+
+def run_meet(options: argparse.Namespace) -> int:
+    """Write the address of who made an offer into the configuration."""
+    return _neighbour(options, neighbours.meet, "is known here")
+
+
+def run_part(options: argparse.Namespace) -> int:
+    """Take it out."""
+    return _neighbour(options, neighbours.part, "is not known here any more")
+
+
+def _neighbour(options: argparse.Namespace, change: Callable[[NetworkUse, Offer], NetworkUse], what: str) -> int:
+    config = as_written(options.dir)
+    try:
+        offer = ceremony.read_offer(options.offer)
+    except ceremony.CeremonyError as error:
+        raise Failure(str(error)) from error
+    if offer.origin not in [one.origin for one in config.networks]:
+        raise Failure(f"{options.offer} is for {offer.origin}, in which this node takes no part.")
+    networks = [change(one, offer) if one.origin == offer.origin else one for one in config.networks]
+    path = options.dir / configs.NAME
+    path.write_text(configs.render(msgspec.structs.replace(config, networks=networks)), encoding="utf-8")
+    if options.json:
+        print_json({"config": str(path), "member": offer.founder.id})
+    else:
+        print(f"{offer.founder.id} {what}. Start the node again.")
     return 0
 
 
@@ -245,13 +275,12 @@ def node_id_of(config: Config, origin: str) -> str:
     return node_id(places.node_key(config.data_dir, origin))
 
 
-def _lines(one: dict[str, Any]) -> list[str]:
+def _lines(one: dict[str, Any], found: Diagnosis) -> list[str]:
     if not one["runs"]:
         return [f"{one['origin']}: does not run. {one['error']}"]
-    away = {id: seen["error"] for id, seen in one["members"].items() if seen["error"] and seen["ago_s"] is not None}
     head = f"{one['origin']}: block {one['height']}, {one['size']} leaves, {one['final']} of them final"
-    lines = [f"{head}; {one['need']} of {len(one['signers'])} signatures make a head final"]
-    lines += [f"  {id} is missing: {error}" for id, error in away.items()]
+    lines = [head, *(f"  {id} is missing: {why}" for id, why in found.away.items()), f"  {found.verdict}"]
+    lines += [f"  {one['trouble']}"] if one["trouble"] and not found.well else []
     lines += [f"  relay from {origin}: {url}: {error}" for origin, errors in one["relays"].items()
               for url, error in errors.items()]  # fmt: skip
     lines += [f"  witness {name}: {error}" for name, error in one["witnesses"].items()]
@@ -274,44 +303,9 @@ def _pairs(texts: list[str]) -> dict[str, str]:
     return {id: url.rstrip("/") for id, _, url in pairs}
 
 
-def _load(folder: Path) -> Config:
-    try:
-        return configs.load(folder)
-    except ConfigError as error:
-        raise Failure(str(error)) from error
 
 
-def _raw(path: Path) -> Config:
-    """The configuration with its paths as they are written."""
-    config, here = _load(path), path.parent.absolute()
 
-    def near(one: Path) -> Path:
-        return one.relative_to(here) if one.is_relative_to(here) else one
-
-    return msgspec.structs.replace(
-        config, data_dir=near(config.data_dir), signed_heads=near(config.signed_heads), keystore=near(config.keystore),
-        passphrase_file=None if config.passphrase_file is None else near(config.passphrase_file),
-    )  # fmt: skip
-
-
-def _keystore(config: Config, passphrase_file: Path | None) -> Keystore:
-    file = passphrase_file or config.passphrase_file
-    try:
-        return Keystore.open(config.keystore, lambda: read_passphrase(file, f"Passphrase of {config.keystore}: "))
-    except KeystoreError as error:
-        raise Failure(str(error)) from error
-
-
-def _address(folder: Path) -> str:
-    config = _load(folder)
-    try:
-        return (folder / "address").read_text().strip() or config.listen
-    except OSError:
-        return config.listen
-
-
-def _clock() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _log(network: str, sentence: str) -> None:

@@ -26,7 +26,6 @@ from tocsin.client.signing import (
     assemble_founding,
     prove_possession,
     sign_founding,
-    verify_founding,
     verify_signature,
 )
 from tocsin.kernel.acts import AdmitMotion, Keys
@@ -145,6 +144,12 @@ def read_offer(path: Path) -> Offer:
     return offer
 
 
+def read_offers(folder: Path) -> list[Offer]:
+    """All offers of a folder, sorted by member. Raises CeremonyError."""
+    offers = [read_offer(path) for path in sorted(folder.glob("*.founder"))]
+    return sorted(offers, key=lambda offer: offer.founder.id)
+
+
 def admit_motion(offer: Offer, genesis: str) -> AdmitMotion:
     """The motion that asks to admit who made an offer. Raises CeremonyError if that was for something else."""
     founder, admission = offer.founder, offer.admission
@@ -164,7 +169,7 @@ def assemble(folder: Path, charter: Callable[[Sequence[Founder]], Charter], crea
     founders. Raises CeremonyError."""
     if (folder / GENESIS).exists():
         raise CeremonyError(f"{folder / GENESIS} exists; name a new folder, or remove it if nobody signed it.")
-    offers = _offers(folder)
+    offers = read_offers(folder)
     origins = sorted({offer.origin for offer in offers})
     if len(origins) != 1:
         raise CeremonyError(f"The offers in {folder} are for {' and '.join(origins) or 'no network'}, not for one.")
@@ -189,7 +194,7 @@ def check(folder: Path) -> Papers:
     """That the genesis says what all offers say and no more, and that its charter is lawful. Raises CeremonyError."""
     genesis = read_genesis(folder / GENESIS)
     _require_sound(genesis)
-    offers = _offers(folder)
+    offers = read_offers(folder)
     offered = {offer.founder.id: offer for offer in offers}
     for member in genesis.members:
         offer = offered.get(member.id)
@@ -243,28 +248,12 @@ def collect(folder: Path) -> Founding:
     return founding
 
 
-def founded(folder: Path) -> tuple[bytes, bytes]:
-    """Genesis and founding, whole. Raises CeremonyError."""
-    genesis = read_genesis(folder / GENESIS)
-    founding = _read(folder / FOUNDING, Founding)
-    try:
-        verify_founding(genesis, founding)
-    except SigningError as error:
-        raise CeremonyError(f"This founding does not hold: {error}") from None
-    return encode(genesis), encode(founding)
-
-
 def read_genesis(path: Path) -> Genesis:
     """A genesis file. Raises CeremonyError."""
     try:
         return decode_genesis(_bytes(path, MAX_GENESIS))
     except GenesisError as error:
         raise CeremonyError(f"{path}: {error}") from None
-
-
-def _offers(folder: Path) -> list[Offer]:
-    offers = [read_offer(path) for path in sorted(folder.glob("*.founder"))]
-    return sorted(offers, key=lambda offer: offer.founder.id)
 
 
 def _require_sound(genesis: Genesis) -> None:

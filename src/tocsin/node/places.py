@@ -26,11 +26,26 @@ def signed_heads(signed: Path, origin: str) -> Path:
     return signed / origin.replace("/", "+")
 
 
+def last_votes(signed: Path, origin: str) -> Path:
+    """What our CometBFT voted on last, so that it never votes twice; beside the signed heads, for the same reason."""
+    return signed / "votes" / origin.replace("/", "+")
+
+
 def node_key(data_dir: Path, origin: str) -> bytes:
     """The seed of the key by which CometBFT's other nodes know this one; made when first asked for."""
-    path = comet_home(data_dir, origin) / "node-key"
+    path = _node_key(data_dir, origin)
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(nacl.utils.random(32).hex() + "\n")
+        keep_node_key(data_dir, origin, nacl.utils.random(32))
     return bytes.fromhex(path.read_text().strip())
+
+
+def keep_node_key(data_dir: Path, origin: str, seed: bytes) -> None:
+    """Write it down where there is none."""
+    path = _node_key(data_dir, origin)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(seed.hex() + "\n")
+
+
+def _node_key(data_dir: Path, origin: str) -> Path:
+    return comet_home(data_dir, origin) / "node-key"

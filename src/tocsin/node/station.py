@@ -13,12 +13,13 @@ import httpx
 from tocsin.engine.cometbft import install
 from tocsin.engine.cometbft.engine import CometEngine
 from tocsin.engine.cometbft.heights import HeightsLost
-from tocsin.engine.cometbft.home import Settings
+from tocsin.engine.cometbft.home import Settings, Sync, first_votes
 from tocsin.engine.embedded.engine import EmbeddedEngine
 from tocsin.engine.port import Clock, Engine
 from tocsin.engine.signatures import Checker
 from tocsin.kernel.genesis import Genesis, decode_genesis
 from tocsin.kernel.quorum import finality as quorum
+from tocsin.kernel.quorum import tolerated
 from tocsin.kernel.upgrade import UnknownProtocol
 from tocsin.node import places
 from tocsin.node.carrier import Carrier
@@ -29,6 +30,7 @@ from tocsin.node.keys import KeyRole, Keystore, KeystoreError
 from tocsin.node.outbox import Outbox
 from tocsin.node.remote import Remote
 from tocsin.node.sealing import Sealing
+from tocsin.node.syncing import NoSync, trusted
 from tocsin.node.witnessing import OutsideWitness, Witnessing
 from tocsin.store.errors import StoreError
 from tocsin.store.moment import Moment
@@ -166,6 +168,7 @@ class Station:
             "relays": {carrier.origin: dict(carrier.errors) for carrier in live.carriers},
             "witnesses": live.witnessing.errors,
             "contradictions": len(live.finality.contradictions),
+            "trouble": _trouble(live.engine),
         }
 
     def _say(self, sentence: str) -> None:
@@ -194,7 +197,11 @@ class Station:
         self.live = live
         self.error = ""
         self._say(f"runs at height {live.engine.final()} with {live.records.durable[1]} leaves")
+        trouble = ""
         while not self._stopping.wait(_LOOK_S):
+            before, trouble = trouble, _trouble(live.engine)
+            if trouble and trouble != before:
+                self._say(trouble)
             if live.engine.error is not None:
                 raise live.engine.error
             if live.finality.error:
@@ -252,11 +259,26 @@ class Station:
             announce=comet.announce or "",
             commit_ms=comet.block_ms,
             one_host=comet.one_host,
+            rpc=comet.rpc,
+            sync=self._sync(records, genesis),
+            votes=places.last_votes(shared.config.signed_heads, use.origin),
         )
         moment = Moment(store, records)
         return CometEngine(
             records, genesis, install.find(), settings, shared.clock, shared.verifier, moment, self._welcome(records)
         )
+
+    def _sync(self, records: NetworkStore, genesis: Genesis) -> Sync | None:
+        """Where a new node gets a snapshot; None for one that has blocks, or where nobody can be asked."""
+        comet = self._use.cometbft
+        blocks = places.comet_home(self._shared.config.data_dir, self.origin) / "data" / "blockstore.db"
+        if records.durable[0] or blocks.exists() or not comet.sync:
+            return None
+        try:
+            return trusted(self._shared.client, comet.sync, tolerated(len(genesis.members)))
+        except NoSync as error:
+            self._say(f"No snapshot is asked for, the chain is replayed: {error}.")
+            return None
 
     def _welcome(self, records: NetworkStore) -> Callable[[str], bool]:
         """Who may connect to CometBFT: nodes of those who belong to the network, and observers' that we know."""
@@ -303,6 +325,11 @@ class Station:
         return self._shared.keystore.signer(self.origin, self._use.member or "", role).seed if self._has(role) else None
 
 
+def _trouble(engine: Engine) -> str:
+    """What keeps an engine from something without halting it."""
+    return engine.trouble if isinstance(engine, CometEngine) else ""
+
+
 def _seen(finality: Finality, id: str, url: str) -> dict[str, Any]:
     seen = finality.seen.get(id)
     if seen is None:
@@ -323,4 +350,7 @@ def found_here(config: Config, genesis: bytes, founding: bytes) -> str:
     heads = places.signed_heads(config.signed_heads, origin)
     heads.parent.mkdir(parents=True, exist_ok=True)
     Watermark.open(heads, create=True).close()
+    votes = places.last_votes(config.signed_heads, origin)
+    if not votes.exists():
+        first_votes(votes)
     return origin

@@ -30,7 +30,8 @@ class Settings(NamedTuple):
     to tell others. `peers`: `id@host:port` of nodes to dial. `commit_ms`: pause after a block; `round_ms`: how long a
     proposal is waited for, at first. `rpc`: host:port where others may call CometBFT too (state sync does), None for us
     alone. `prune`: CometBFT forgets its blocks below the oldest snapshot. `sync`: where to get a snapshot, for a node
-    without blocks.
+    without blocks. `votes`: the file that keeps the validator from voting twice, made by `first_votes`; in the home if
+    None.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class Settings(NamedTuple):
     rpc: str | None = None
     prune: bool = False
     sync: "Sync | None" = None
+    votes: Path | None = None
 
 
 class Sync(NamedTuple):
@@ -75,9 +77,19 @@ def write(settings: Settings, genesis: Genesis, application: Path, rpc: Path) ->
             config / "priv_validator_key.json",
             {"address": _address(key), "pub_key": _public(bytes(key.verify_key)), "priv_key": _private(key)},
         )
-        state = data / "priv_validator_state.json"
-        if not state.exists():
-            _write_secret(state, {"height": "0", "round": 0, "step": 0})
+        if settings.votes is None and not (data / "priv_validator_state.json").exists():
+            first_votes(data / "priv_validator_state.json")
+        if settings.votes is not None and not settings.votes.exists():
+            raise FileNotFoundError(
+                f"{settings.votes} is missing: it says what this validator voted on last. Bring it back; if it is "
+                "lost, replace the validator key by `tocsin keys rotate` before this node votes again."
+            )
+
+
+def first_votes(path: Path) -> None:
+    """Say that a validator has voted on nothing; for a key that never was in use."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _write_secret(path, {"height": "0", "round": 0, "step": 0})
 
 
 def _config(settings: Settings, application: Path, rpc: Path) -> dict[str, dict[str, Any]]:
@@ -85,7 +97,10 @@ def _config(settings: Settings, application: Path, rpc: Path) -> dict[str, dict[
              "timeout_precommit": settings.round_ms // 3, "timeout_commit": settings.commit_ms}  # fmt: skip
     sync = settings.sync
     return {
-        "": {"proxy_app": f"unix://{application}", "abci": "socket", "filter_peers": True, "log_level": "info"},
+        "": {
+            "proxy_app": f"unix://{application}", "abci": "socket", "filter_peers": True, "log_level": "info",
+            "priv_validator_state_file": str(settings.votes or "data/priv_validator_state.json"),
+        },
         "rpc": {
             "laddr": f"unix://{rpc}" + (f",tcp://{settings.rpc}" if settings.rpc else ""),
             "max_request_batch_size": 0, "max_body_bytes": 8 * 1024 * 1024,
