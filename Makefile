@@ -32,4 +32,7 @@ generate: .venv/ready ## Make anew what is generated from the code: schemas, rea
 bench: .venv/ready ## Measure our cost beside its limits
 	$(RUN)/tocsin bench
 
-.PHONY: help run test check generate bench
+soak: .venv/ready ## Faults on real processes for a quarter of an hour; SEED=n replays one, MINUTES=n is per size
+	$(RUN)/python -m tests.faults.run --minutes $(or $(MINUTES),8) $(if $(SEED),--seed $(SEED))
+
+.PHONY: help run test check generate bench soak

@@ -1,0 +1,37 @@
+"""The short set of faults on real processes; `make soak` runs the long one."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.engine.comet import installed
+from tests.faults import faults, links
+from tests.faults.faults import Fault
+from tests.faults.run import run
+from tests.foreign.toolchain import Missing
+
+SEED = int(os.environ.get("SEED") or time.time_ns() % 1_000_000)
+
+FOUR: tuple[Fault, ...] = (
+    faults.kill_nodes, faults.kill_cometbft, faults.kill_application, faults.power_cut, faults.pause,
+    faults.partition, faults.slow_links, faults.wrong_clock, faults.bad_proposals, faults.garbage, faults.two_heads,
+    faults.wiped_disk_and_snapshot,
+)  # fmt: skip
+SEVEN: tuple[Fault, ...] = (faults.kill_nodes, faults.partition)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("validators", "plan"), [(4, FOUR), (7, SEVEN)])
+def test_every_law_holds_after_every_fault(
+    tmp_path: Path, validators: int, plan: tuple[Fault, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed()
+    try:
+        links.install()
+    except Missing as error:
+        pytest.skip(str(error))
+    with capsys.disabled():
+        print(f"\nfaults with SEED={SEED}, {validators} validators")
+    run(tmp_path, SEED, validators, plan, 0, print)
