@@ -19,9 +19,12 @@ MONDAY = date(2010, 1, 4)
 Rows = Iterable[tuple[object, ...]]
 
 
-def tocsin(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run a command of the installed package."""
-    return subprocess.run([COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+def tocsin(*arguments: object, most_bytes: int | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command of the installed package; no file of its may grow beyond `most_bytes`."""
+    words = [COMMAND, *map(str, arguments)]
+    if most_bytes is not None:
+        words = ["prlimit", f"--fsize={most_bytes}", *words]
+    return subprocess.run(words, capture_output=True, text=True, timeout=300)
 
 
 def written(path: Path, head: str, rows: Rows) -> Path:
@@ -179,11 +182,20 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(option: str, tmp
                 continue
             said = said.replace("Is a directory", "holds no earlier replay")
         done = tocsin(*verb, "--territories", table, option, place)
-        assert (done.returncode, done.stdout) == (2, "")
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
         assert said in done.stderr
         assert option in done.stderr
         assert "Traceback" not in done.stderr
     assert sorted(one.name for one in tmp_path.iterdir()) == ["counts.csv", "tree.csv"]
+
+
+def test_a_disk_that_fills_up_gets_a_sentence(tmp_path: Path) -> None:
+    file = written(tmp_path / "counts.csv", "agency,date,count", waves(["A1", "A2", "A3"], 60))
+    table = written(tmp_path / "tree.csv", "agency,network", [(f"A{i}", "N") for i in (1, 2, 3)])
+    done = tocsin("replay", file, "--territories", table, "--data-dir", tmp_path / "kept", most_bytes=200_000)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert done.stderr.splitlines()[-1].startswith("tocsin: ")
+    assert "Traceback" not in done.stderr
 
 
 def test_a_data_directory_is_used_again_by_replays_alone(tmp_path: Path) -> None:

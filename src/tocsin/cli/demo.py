@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from tocsin.cli.output import Failure, add_json, as_typed, print_json, progress
-from tocsin.cli.places import make_room, write
+from tocsin.cli.places import make_room, told, write
 from tocsin.lab import sources, study, terminal
 from tocsin.lab.page import page
 from tocsin.lab.sources.errors import SourceError
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         raise Failure(str(error)) from error
     make_room(folder)
     plan = study.plan(archive)
-    with progress(1, "runs to compare with") as runs:
+    with told(), progress(1, "runs to compare with") as runs:
         mornings = runs.below(plan.days, "mornings of 2014 and 2015").step
         done = study.run(plan, ("pilot",), folder, mornings, beside=runs.to)
     report = folder / "report.html"

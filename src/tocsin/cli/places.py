@@ -1,11 +1,14 @@
 """Where a command's results go, tried before the long work begins and not after it."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tocsin.cli.output import Failure
+from tocsin.store.errors import StoreError
 
-__all__ = ["make_room", "try_to_write", "write"]
+__all__ = ["make_room", "told", "try_to_write", "write"]
 
 MARK = "replay-made-this"
 """Stands in a directory that a replay filled and the next one may empty: a node's own directory has none."""
@@ -49,6 +52,17 @@ def make_room(folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise Failure(f"--data-dir {folder} cannot be used: {error.strerror}; name another directory.") from error
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turns what the disk refuses during the long work into a sentence; raises Failure."""
+    try:
+        yield
+    except StoreError as error:
+        raise Failure(str(error)) from error
+    except OSError as error:
+        raise Failure(f"{error.filename or 'A file'} cannot be written: {error.strerror}; make room.") from error
 
 
 def _earlier(folder: Path) -> bool:

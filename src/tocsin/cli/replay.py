@@ -9,7 +9,7 @@ import msgspec
 
 from tocsin import charters
 from tocsin.cli.output import Failure, add_json, as_typed, print_json, progress
-from tocsin.cli.places import make_room, try_to_write, write
+from tocsin.cli.places import make_room, told, try_to_write, write
 from tocsin.cli.verify import read
 from tocsin.lab import sources, study, terminal
 from tocsin.lab.archive import Archive, ArchiveError
@@ -122,7 +122,7 @@ def run_replay(options: argparse.Namespace) -> int:
             plan = study.plan(
                 archive, frozen=frozen, first=first, last=last, known=options.known, progress=steps.to
             )
-        with progress(1, "runs to compare with") as runs:
+        with told(), progress(1, "runs to compare with") as runs:
             mornings = runs.below(len(charters_asked) * plan.days, "mornings").step
             done = study.run(
                 plan, charters_asked, options.data_dir, mornings, full=options.report is not None, beside=runs.to
