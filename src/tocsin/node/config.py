@@ -47,13 +47,16 @@ class PeerUse(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
 class CometUse(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """CometBFT's own port, what others dial, and its nodes at the other members: member -> `id@host:port`. Only these
-    are let in, as long as their members belong to the network, and `observers`, by their ids. `one_host`: several
-    members' nodes are on this machine."""
+    are let in, as long as their members belong to the network, and `observers`, by their ids. `rpc`: where others may
+    ask our CometBFT, to get a snapshot; `sync`: member -> where theirs may be asked, for when we are new. `one_host`:
+    several members' nodes are on this machine."""
 
     listen: Address = "0.0.0.0:26656"
     announce: Address | None = None
     peers: dict[Slug, PeerAddress] = {}
     observers: list[NodeId] = []
+    rpc: Address | None = None
+    sync: dict[Slug, Address] = {}
     block_ms: Annotated[int, Meta(ge=10, le=60_000)] = 1000
     one_host: bool = False
 
@@ -109,6 +112,9 @@ _WRITE = {
     "vkey": "the witness's key as it publishes it: name+id+key",
     "witnesses": "[[networks.witnesses]] tables with url and vkey",
     "cometbft": "a table with listen and peers",
+    "rpc": 'host and port for CometBFT\'s calls, like "0.0.0.0:26657"; or leave it out',
+    "sync": "[networks.cometbft.sync]: of at least two members where their CometBFT answers calls, like "
+    'annan = "node.annan.example:26657"',
     "observers": "a list of CometBFT's node ids, 40 hexadecimal digits each",
     "announce": 'host and port at which the other members reach CometBFT here, like "node.annan.example:26656"',
     "one-host": "true or false",
@@ -237,10 +243,12 @@ def render(config: Config) -> str:
             lines += ["", "[networks.cometbft]", f"listen = {_text(comet.listen)}"]
             lines += [] if comet.announce is None else [f"announce = {_text(comet.announce)}"]
             lines += [f"block-ms = {comet.block_ms}", f"one-host = {str(comet.one_host).lower()}"]
+            lines += [] if comet.rpc is None else [f"rpc = {_text(comet.rpc)}"]
             lines += [f"observers = {_list(comet.observers)}"] if comet.observers else []
-            if comet.peers:
-                lines += ["", "[networks.cometbft.peers]"]
-                lines += [f"{_text(id)} = {_text(address)}" for id, address in comet.peers.items()]
+            for name, table in (("peers", comet.peers), ("sync", comet.sync)):
+                if table:
+                    lines += ["", f"[networks.cometbft.{name}]"]
+                    lines += [f"{_text(id)} = {_text(address)}" for id, address in table.items()]
         for peer in network.peers:
             lines += ["", "[[networks.peers]]", f"origin = {_text(peer.origin)}", f"urls = {_list(peer.urls)}"]
         for witness in network.witnesses:

@@ -139,12 +139,13 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     keys = Keystore()
     names = sorted({member for net in nets for member in net.members})
-    ports = iter(_free_ports(len(names) + sum(len(net.members) for net in nets)))
+    ports = iter(_free_ports(len(names) + 2 * sum(len(net.members) for net in nets)))
     urls = {name: f"http://127.0.0.1:{next(ports)}" for name in names}
     geneses = {net.origin: _genesis(net, charter(net), keys) for net in nets}
     uses: dict[str, list[NetworkUse]] = {name: [] for name in names}
     for net in nets:
         comet = {member: f"127.0.0.1:{next(ports)}" for member in net.members}
+        rpc = {member: f"127.0.0.1:{next(ports)}" for member in net.members}
         dial = {member: f"{_node_id(folder / member, net.origin)}@{comet[member]}" for member in net.members}
         for member in net.members:
             others = [one for one in net.members if one != member]
@@ -157,8 +158,10 @@ def write(
                     first if engine == "follow" and member != first else None,
                     {one: urls[one] for one in others},
                     [PeerUse(one.origin, [urls[who] for who in one.members]) for one in _relayed(nets, net, member)],
-                    cometbft=CometUse(comet[member], peers={one: dial[one] for one in others}, block_ms=block_ms,
-                                      one_host=True),
+                    cometbft=CometUse(
+                        comet[member], peers={one: dial[one] for one in others}, rpc=rpc[member],
+                        sync={one: rpc[one] for one in others}, block_ms=block_ms, one_host=True,
+                    ),
                 )
             )  # fmt: skip
     for name in names:

@@ -1,0 +1,169 @@
+"""A tree of two levels on CometBFT, each agency a process: made, used, hurt and stopped by the commands."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx
+import pytest
+
+from tests.engine.comet import installed
+from tests.node.net import Liar, now, until
+from tocsin.kernel.acts import Concur, Judge, Present, Subject, Submit
+from tocsin.kernel.digest import message_id
+from tocsin.node import config as configs
+from tocsin.node import testnet
+from tocsin.node.keys import Keystore
+from tocsin.node.remote import Remote, caller
+from tocsin.node.syncing import NoSync, trusted
+from tocsin.tlog import checkpoint, note
+
+UPPER, LOWER = "testnet.example/1-1", "testnet.example/2-1"
+
+
+def command(*words: str, code: int = 0) -> dict[str, object]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tocsin.cli.main", *words, "--json"], capture_output=True, text=True, timeout=180,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    said: dict[str, object] = json.loads(done.stdout)
+    return said
+
+
+class Running(SimpleNamespace):
+    """A tree that runs. `folder`, `tree`, `keys`, `client`."""
+
+    folder: Path
+    tree: testnet.Tree
+    keys: Keystore
+    client: httpx.Client
+
+    def remote(self, name: str, origin: str) -> Remote:
+        return Remote(self.client, self.tree.node(name).url, origin)
+
+    def record(self) -> str:
+        """A report below that all endorse and the supervisor lets pass."""
+        net = self.tree.net(LOWER)
+        at = self.remote(net.own[0], LOWER)
+        subject = Subject("icd11:1D2Z", ["iso3166-2:TW-TNN"], None, now() // 86_400_000, 2, "actual")
+        report = Submit("report.cluster.dengue", "new", subject, None, None)
+        message = message_id(testnet.act(self.keys, at, net.own[0], [report]), 0)
+        for voter in net.own[1:-1]:
+            testnet.act(self.keys, at, voter, [Judge(message, "endorse", None, "officer", None, None)])
+        testnet.act(self.keys, at, net.own[-1], [Concur(message)])
+        return message
+
+    def sizes(self, origin: str) -> set[int]:
+        """Of the final checkpoints that the members of a network serve."""
+        found = set()
+        for name in self.tree.net(origin).members:
+            data = self.remote(name, origin).checkpoint()
+            found.add(0 if data is None else checkpoint.parse(note.parse(data).text).size)
+        return found
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    installed()
+    folder = tmp_path_factory.mktemp("testnet") / "tree"
+    command("testnet", "4", "--dir", str(folder), "--levels", "1,1", "--block-ms", "200", "--veto-window", "5")
+    keys = Keystore.open(folder / "keys.json", warn=lambda _: None)
+    with caller() as client:
+        yield Running(folder=folder, tree=testnet.load(folder), keys=keys, client=client)
+    nodes = testnet.load(folder).nodes
+    said = command("testnet", "stop", "--dir", str(folder))
+    assert said["stopped"] == [node.name for node in nodes]
+    assert not any(testnet.running(folder, node) for node in nodes)
+
+
+def messages(running: Running, origin: str) -> str:
+    blocks = running.remote(running.tree.net(origin).own[0], origin).blocks(0)
+    return "".join(envelope for block in blocks for envelope in block.envelopes)
+
+
+def test_a_record_goes_up_between_two_chains(running: Running) -> None:
+    message = running.record()
+    until(lambda: message in messages(running, UPPER), 30)
+    until(lambda: len(running.sizes(LOWER)) == 1 and len(running.sizes(UPPER)) == 1, 30)
+
+
+def test_the_status_says_that_nobody_is_missing(running: Running) -> None:
+    said = command("node", "status", str(running.folder / "2-1-a1"))
+    networks: list[dict[str, object]] = said["networks"]  # type: ignore[assignment]
+    assert {one["origin"] for one in networks} == {LOWER, UPPER}
+    assert all(one["runs"] for one in networks)
+
+
+def test_a_killed_node_comes_back_and_the_others_did_not_wait(running: Running) -> None:
+    victim = running.tree.node("2-1-a2")
+    os.kill(victim.pid, signal.SIGKILL)
+    until(lambda: not testnet.running(running.folder, victim))
+    before = running.remote("2-1-a1", LOWER).status()["size"]
+    net = running.tree.net(LOWER)
+    testnet.act(running.keys, running.remote(net.own[0], LOWER), net.own[2], [Present(1)])
+    until(lambda: running.remote("2-1-a1", LOWER).status()["final"] > before, 30)
+    said = command("testnet", "start", "--dir", str(running.folder))
+    assert said["dir"] == str(running.folder)
+    until(lambda: len(running.sizes(LOWER)) == 1, 30)
+
+
+def test_an_auditor_finds_nothing_wrong(running: Running, tmp_path: Path) -> None:
+    (tmp_path / "genesis").write_bytes(running.remote("2-1-a1", LOWER).genesis()[0])
+    members = [f"--member={name}={running.tree.node(name).url}" for name in running.tree.net(LOWER).own[:3]]
+    until(lambda: len(running.sizes(LOWER)) == 1, 30)
+    said = command("monitor", str(tmp_path / "genesis"), "--dir", str(tmp_path / "audit"), "--once", *members)
+    assert said["findings"] == []
+    assert said["size"] == running.remote("2-1-a1", LOWER).status()["size"]
+
+
+def test_a_new_node_trusts_a_block_that_more_members_name_than_may_lie(running: Running) -> None:
+    config = configs.load(running.folder / "2-1-a4")
+    members = next(one for one in config.networks if one.origin == LOWER).cometbft.sync
+    sync = trusted(running.client, members, 1)
+    assert len(sync.servers) == 3
+    first, second, third = members
+
+    def lie(path: str, true: bytes) -> bytes:
+        said = json.loads(true)
+        if path.startswith("/commit"):
+            said["result"]["signed_header"]["commit"]["block_id"]["hash"] = "A" * 64
+        return json.dumps(said).encode()
+
+    liars = [Liar(f"http://{members[id]}", lie) for id in (first, second)]
+    one = members | {first: liars[0].url.removeprefix("http://")}
+    assert trusted(running.client, one, 1).servers == tuple(f"http://{members[id]}" for id in (second, third))
+    with pytest.raises(NoSync, match="do not agree"):
+        trusted(running.client, {id: one[id] for id in (first, third)}, 1)
+    with pytest.raises(NoSync, match="0 of 2"):
+        trusted(running.client, {"x": "127.0.0.1:9", "y": "127.0.0.1:9"}, 0)
+    for liar in liars:
+        liar.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("testnet", "4", "--dir", "/", "--levels", "1"), "not empty"),
+        (("testnet", "four", "--dir", "{}"), "neither a number"),
+        (("testnet", "4", "--dir", "{}", "--levels", "2,1"), "1 network at the top"),
+        (("testnet", "1", "--dir", "{}"), "2 agencies or more"),
+        (("testnet", "4", "--dir", "{}", "--levels", "1,x"), "like 1,2"),
+        (("testnet", "stop", "--dir", "{}"), "holds no tree"),
+        (("node", "start", "{}"), "tocsin node init"),
+        (("node", "status", "{}"), "tocsin node init"),
+    ],
+)
+def test_mistakes_get_a_sentence(tmp_path: Path, words: tuple[str, ...], sentence: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tocsin.cli.main", *(word.format(tmp_path / "new") for word in words)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
