@@ -87,7 +87,7 @@ def install(directory: Path | None = None, say: Say = lambda line: None) -> Path
                 say(f"CometBFT {VERSION} is at {program}.")
                 return program
             with tempfile.TemporaryDirectory(dir=target, prefix="build-") as work:
-                built = _build(_go(target, say), Path(work), say)
+                built = _build(find_go(target, say), Path(work), say)
                 built.replace(program)
     except OSError as error:
         raise EngineMissing(f"CometBFT could not be put into {target}: {error}. Name a folder by --dir.") from error
@@ -128,8 +128,8 @@ def _build(go: Path, work: Path, say: Say) -> Path:
     return built
 
 
-def _go(directory: Path, say: Say) -> Path:
-    """Go of the machine, else of the wheel."""
+def find_go(directory: Path, say: Say = lambda line: None) -> Path:
+    """Go of the machine, else of the wheel, which is kept in `directory`; raises EngineMissing."""
     for candidate in (shutil.which("go"), "/usr/local/go/bin/go"):
         if candidate and _version(Path(candidate)) >= GO_AT_LEAST:
             return Path(candidate)
