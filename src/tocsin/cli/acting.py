@@ -91,13 +91,14 @@ def membership(config: Config, origin: str | None) -> NetworkUse:
 
 
 def state(config: Config, origin: str, *tables: str) -> State:
-    """Some tables of the state as this node has it on disk; raises Failure."""
+    """Some tables of the state as this node has it on disk, with charter and heights; raises Failure."""
     try:
         with Store.open(places.database(config.data_dir, origin), read_only=True) as store:
             records = store.network(origin)
-            return State.from_rows([row for table in tables for row in records.rows(table)])
+            rows = [row for table in ("meta", "charter", *tables) for row in records.rows(table)]
     except (StoreError, KeyError) as error:
         raise Failure(str(error)) from error
+    return State.from_rows(rows)
 
 
 def act(options: argparse.Namespace, acts: Sequence[Act]) -> Handed:

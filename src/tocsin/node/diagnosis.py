@@ -8,6 +8,9 @@ from msgspec import Struct
 
 from tocsin.node.remote import Remote, RemoteError
 
+IDLE_S = 100.0
+"""Blocks come once a minute at least; longer than this they do not come."""
+
 
 class Diagnosis(Struct, frozen=True):
     """`well`: it runs here, and goes on; `away`: member -> why it does not count; `verdict`: in a sentence."""
@@ -42,12 +45,17 @@ def diagnose(status: dict[str, Any], answers: dict[str, dict[str, Any] | str]) -
         return Diagnosis(False, {}, f"it does not run here: {status['error'] or 'it is starting'}")
     signers, need = status["signers"], status["need"]
     away = {id: _why(status, answers.get(id)) for id in signers if id != status["member"]}
+    if status["stale"] and status["member"] in signers:
+        away[status["member"]] = _stale(status["stale"])
     away = {id: why for id, why in away.items() if why}
     here = len(signers) - len(away)
     spare = here - need
     verdict = f"{here} of {len(signers)} signers are here and {need} are needed"
     if spare < 0:
         verdict += f": it stands still until {-spare} more of {', '.join(away)} is back"
+    elif (status["idle_s"] or 0) > IDLE_S:
+        verdict += f", but there was no block for {status['idle_s']:.0f} s; look at the logs, here and at the others"
+        return Diagnosis(False, away, verdict)
     elif spare == 0:
         verdict += ": if one more is lost, it stands still"
     return Diagnosis(spare >= 0 and status["final"] > 0, away, verdict)
@@ -63,4 +71,8 @@ def _why(status: dict[str, Any], answer: dict[str, Any] | str | None) -> str:
         return f"its node is there, but does not run this network: {answer.get('error') or 'it is starting'}"
     if answer.get("genesis") != status["genesis"]:
         return "its node is of another network of the same name"
-    return ""
+    return _stale(answer["stale"]) if answer.get("stale") else ""
+
+
+def _stale(roles: list[str]) -> str:
+    return f"its node runs with {' and '.join(roles)} keys that are not in force; start it again with the right ones"

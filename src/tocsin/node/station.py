@@ -169,7 +169,20 @@ class Station:
             "witnesses": live.witnessing.errors,
             "contradictions": len(live.finality.contradictions),
             "trouble": _trouble(live.engine),
+            "idle_s": _idle(live.engine),
+            "stale": self._stale(live.records),
         }
+
+    def _stale(self, records: NetworkStore) -> list[str]:
+        """Which of our own keys are not those in force any more, or not yet."""
+        row = records.row(f"member:{self._use.member}")
+        if row is None:
+            return []
+        held = {
+            key.role: key.public for key in self._shared.keystore.entries()
+            if (key.network, key.member) == (self.origin, self._use.member)
+        }  # fmt: skip
+        return [role for role in ("act", "finality", "validator") if role in held and held[role].encode() not in row]
 
     def _say(self, sentence: str) -> None:
         self._shared.say(self.origin, sentence)
@@ -323,6 +336,11 @@ class Station:
 
     def _seed(self, role: KeyRole) -> bytes | None:
         return self._shared.keystore.signer(self.origin, self._use.member or "", role).seed if self._has(role) else None
+
+
+def _idle(engine: Engine) -> float | None:
+    """Seconds since the last block; None where blocks come only when something happens."""
+    return round(engine.idle_s, 1) if isinstance(engine, CometEngine) else None
 
 
 def _trouble(engine: Engine) -> str:

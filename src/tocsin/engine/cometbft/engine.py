@@ -96,6 +96,7 @@ class CometEngine:
         self._waiting: dict[bytes, _Waiting] = {}
         self._inbox: deque[bytes] = deque()
         self._final = records.durable[0]
+        self._last = time.monotonic()
         # Where each block was kept, a header had named the hash of the one before it.
         self._confirmed = self._final - 1
         self._stopping = False
@@ -205,6 +206,11 @@ class CometEngine:
         """What keeps the engine from something without halting it: CometBFT's last words, or a failed snapshot."""
         return self._process.why or self._trouble
 
+    @property
+    def idle_s(self) -> float:
+        """Seconds since the last block, or the start; above a heartbeat or two, the network stands still."""
+        return time.monotonic() - self._last
+
     def _heard(self, line: bytes) -> None:
         """CometBFT gives up a state sync or a consensus that failed, and then idles: only a new start tries again."""
         told = line.decode(errors="replace").strip()
@@ -242,6 +248,7 @@ class CometEngine:
         """Settle what the block holds, and what no later block may hold."""
         answers: list[tuple[Ticket, Receipt | Refusal]] = []
         with self._lock:
+            self._last = time.monotonic()
             # This block's header, on which the validators agreed, names the hash that the one before it led to.
             self._confirmed = self._final
             if outcome.changed:
