@@ -110,6 +110,7 @@ class Message:
     code: str | None = None
     missed_by: list[str] = field(default_factory=list)
     went: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
     findings: list[Verdict] = field(default_factory=list)
     token: str = "none"
     outcome: str | None = None
@@ -133,10 +134,7 @@ class Message:
 
     def sent_to(self) -> list[str]:
         """Where its record went, and the peer that was told what became of it."""
-        told = self.peer is not None and not self.live and self.kind.startswith(
-            ("relayed.report.", "relayed.share.", "relayed.order.")
-        )
-        return [*self.went, *([self.peer] if told and self.peer is not None else [])]
+        return [*self.went, *self.told]
 
     def counted(self, verdict: str) -> list[str]:
         """Members whose ballot of this verdict came by the end of the deciding block."""

@@ -192,6 +192,7 @@ def _final_destinations(book: Book, message: Message) -> list[list[Any]]:
     for origin in sorted({*back, *on}):
         to.extend(send(book, message, [origin], wait=origin in on))
     message.went.extend(on)
+    message.told = [one for one in back if one in book.peers]
     return to
 
 
