@@ -75,7 +75,7 @@ def write(settings: Settings, genesis: Genesis, application: Path, rpc: Path) ->
         key = SigningKey(settings.validator)
         _write_secret(
             config / "priv_validator_key.json",
-            {"address": _address(key), "pub_key": _public(bytes(key.verify_key)), "priv_key": _private(key)},
+            {"address": _address(key), "pub_key": public_key(bytes(key.verify_key)), "priv_key": _private(key)},
         )
         if settings.votes is None and not (data / "priv_validator_state.json").exists():
             first_votes(data / "priv_validator_state.json")
@@ -157,7 +157,8 @@ def _address(key: SigningKey) -> str:
     return validator_address(bytes(key.verify_key)).hex().upper()
 
 
-def _public(key: bytes) -> dict[str, str]:
+def public_key(key: bytes) -> dict[str, str]:
+    """As CometBFT writes an Ed25519 key."""
     return {"type": "tendermint/PubKeyEd25519", "value": b64encode(key).decode()}
 
 

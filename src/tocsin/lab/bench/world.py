@@ -78,9 +78,10 @@ class Sealed(NamedTuple):
 class World:
     """One network's genesis and keys, and what its members sign."""
 
-    def __init__(self, origin: str, created: int, *, seats: Sequence[str] = ()) -> None:
-        """`created` in ms; `seats`: further members, who do nothing here."""
+    def __init__(self, origin: str, created: int, *, seats: Sequence[str] = (), validators: int = 0) -> None:
+        """`created` in ms; `seats`: further members, who do nothing here; `validators`: voters with such a key."""
         self.origin = origin
+        self._validators = validators
         self.voters = [f"agency-{number}" for number in range(1, VOTERS + 1)]
         members: list[tuple[str, Role]] = [(AUTHOR, "reporter"), *((name, "voter") for name in self.voters)]
         members += [(name, "relay") for name in seats]
@@ -91,13 +92,25 @@ class World:
         self._number = count()
 
     def _founder(self, name: str, role: Role) -> Founder:
-        root, act, finality = (signer_of(self.origin, name, one).public_key for one in _ROLES)
-        return Founder(name, f"agency:{name}", [role], Keys(root, act, finality, None, "self"))
+        keys = {one: signer_of(self.origin, name, one).public_key for one in self.key_roles(name)}
+        held = Keys(keys["root"], keys["act"], keys["finality"], keys.get("validator"), "self")
+        return Founder(name, f"agency:{name}", [role], held)
+
+    def key_roles(self, member: str) -> tuple[KeyRole, ...]:
+        """What a member has keys for."""
+        return (*_ROLES, "validator") if member in self.voters[: self._validators] else _ROLES
+
+    def founding(self) -> bytes:
+        """The genesis's signatures, by every key of every member."""
+        signers = {
+            one.id: [signer_of(self.origin, one.id, role) for role in self.key_roles(one.id)]
+            for one in self.genesis.members
+        }
+        return encode(found_with(self.genesis, signers))
 
     def found(self, store: Store) -> NetworkStore:
-        """Found the network in a store, signed by every key of every member."""
-        signers = {one.id: [signer_of(self.origin, one.id, role) for role in _ROLES] for one in self.genesis.members}
-        return store.create_network(encode(self.genesis), encode(found_with(self.genesis, signers)))
+        """Found the network in a store."""
+        return store.create_network(encode(self.genesis), self.founding())
 
     def seal(self, member: str, acts: Sequence[Act], at: int) -> Sealed:
         """Sign acts. No two envelopes are alike, even if they say the same."""
