@@ -1,6 +1,8 @@
 """What a node serves: the log as anybody reads it, envelopes in, and every kind of bad request."""
 
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -9,7 +11,7 @@ from tocsin.client.signing import sign_acts
 from tocsin.kernel.acts import Present
 from tocsin.kernel.envelope import MAX_RELAY_ENVELOPE, Refusal
 from tocsin.kernel.reasons import Reason
-from tocsin.node import testnet
+from tocsin.node import http, testnet
 from tocsin.node.remote import Remote, Taken, call
 from tocsin.tlog import note
 from tocsin.tlog.audit import audit
@@ -126,6 +128,24 @@ def test_what_is_too_large_is_refused_before_it_is_read(nodes: Nodes) -> None:
     status, said = get(nodes, f"/{ORIGIN}/envelopes", "POST", b"x" * (MAX_RELAY_ENVELOPE + 1))
     assert status == 413
     assert b"At most 131072 bytes" in said
+
+
+def test_nobody_is_waited_for_who_trickles(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "BODY_S", 0.3)
+    host, port = nodes.tree.node(TWO).url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), 10) as stream:
+        stream.sendall(f"POST /{ORIGIN}/envelopes HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nx".encode())
+        assert stream.recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+def test_garbage_on_the_port_stops_nothing(nodes: Nodes) -> None:
+    host, port = nodes.tree.node(TWO).url.removeprefix("http://").split(":")
+    for data in (b"\x16\x03\x01\x00\xa5", b"GET / HTTP/9.9\r\n\r\n", b"A" * 100_000, b"\r\n" * 100):
+        with socket.create_connection((host, int(port)), 10) as stream, suppress(OSError):
+            stream.sendall(data)
+            stream.shutdown(socket.SHUT_WR)
+            stream.recv(1000)
+    assert get(nodes, "/status")[0] == 200
 
 
 def test_the_status_names_who_signs_and_who_is_missing(nodes: Nodes, remote: Remote) -> None:

@@ -35,6 +35,8 @@ MAX_WAIT_S = 30.0
 BLOCKS_BYTES = 4 * 1024 * 1024
 """Of envelopes, after which an answer with blocks is full."""
 MAX_CONNECTIONS = 1000
+BODY_S = 10.0
+"""In which a request's body must be here."""
 _TICK_S = 0.02
 _TEXT = "text/plain; charset=utf-8"
 
@@ -322,10 +324,14 @@ async def _body(request: Request, most: int) -> bytes:
     if told.isdigit() and int(told) > most:
         raise _No(413, f"At most {most} bytes are taken here.")
     data = b""
-    async for part in request.stream():
-        data += part
-        if len(data) > most:
-            raise _No(413, f"At most {most} bytes are taken here.")
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for part in request.stream():
+                data += part
+                if len(data) > most:
+                    raise _No(413, f"At most {most} bytes are taken here.")
+    except TimeoutError:
+        raise _No(408, f"The body did not come in {BODY_S:g} s; send it again.") from None
     return data
 
 
