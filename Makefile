@@ -32,6 +32,9 @@ generate: .venv/ready ## Make anew what is generated from the code: schemas, rea
 bench: .venv/ready ## Measure our cost beside its limits
 	$(RUN)/tocsin bench
 
+bench-net: .venv/ready ## Measure networks of many nodes beside their peers
+	$(RUN)/tocsin bench net
+
 soak: .venv/ready ## Faults on real processes for a quarter of an hour; SEED=n replays one, MINUTES=n is per size
 	$(RUN)/python -m tests.faults.run --minutes $(or $(MINUTES),8) $(if $(SEED),--seed $(SEED))
 

@@ -12,7 +12,10 @@ import (
 	"github.com/cosmos/cosmos-sdk/version"
 )
 
-const look = 20 * time.Millisecond
+const (
+	look  = 20 * time.Millisecond
+	batch = 64 // transactions sent between two looks
+)
 
 // block is one that held transactions of ours. at: when it was seen to be executed; txs, decided: counted to its end.
 type block struct {
@@ -23,7 +26,7 @@ type block struct {
 
 // drive sends the transactions in order, so that no more than o.window are without a block between the oldest and
 // the newest, until all are executed.
-func drive(c *chain, steps []step, o options) (result, error) {
+func drive(c *chain, steps []step, whole int, o options) (result, error) {
 	places := make(map[string]int, len(steps))
 	size := 0
 	for i, step := range steps {
@@ -42,7 +45,7 @@ func drive(c *chain, steps []step, o options) (result, error) {
 	next, oldest, decided := 0, 0, 0
 	last := time.Now()
 	for oldest < len(steps) {
-		for next < len(steps) && next < oldest+o.window && (steps[next].after < 0 || done[steps[next].after]) {
+		for upto := next + batch; next < min(upto, len(steps), oldest+o.window) && (steps[next].after < 0 || done[steps[next].after]) {
 			sent[next] = time.Now()
 			answer, err := c.client.BroadcastTxSync(context.Background(), steps[next].tx)
 			if err != nil {
@@ -91,7 +94,7 @@ func drive(c *chain, steps []step, o options) (result, error) {
 	if want := o.proposals / o.acts * o.acts; decided != want {
 		return result{}, fmt.Errorf("%d proposals were executed, not %d", decided, want)
 	}
-	return measured(blocks, waited, len(steps), size, decided, cpuSeconds()-cpu, o)
+	return measured(blocks, waited, whole, float64(size)/float64(len(steps)), decided, cpuSeconds()-cpu, o)
 }
 
 func executed(events []abci.Event) int {
@@ -109,11 +112,12 @@ func executed(events []abci.Event) int {
 	return number
 }
 
-// measured leaves out the blocks before the first with a decision in it, when only submissions were on their way,
-// and those after the last submission was taken.
-func measured(blocks []block, waited []float64, txs, size, decided int, cpu float64, o options) (result, error) {
+// measured leaves out the blocks up to the first with a decision, and those in which only votes were left.
+func measured(
+	blocks []block, waited []float64, whole int, txBytes float64, decided int, cpu float64, o options,
+) (result, error) {
 	from := slices.IndexFunc(blocks, func(one block) bool { return one.decided > 0 })
-	to := slices.IndexFunc(blocks, func(one block) bool { return one.txs >= txs-o.window })
+	to := slices.IndexFunc(blocks, func(one block) bool { return one.txs > whole }) - 1
 	if from < 0 || to <= from {
 		return result{}, fmt.Errorf("%d blocks are too few to measure; raise -proposals or lower -window", len(blocks))
 	}
@@ -121,12 +125,12 @@ func measured(blocks []block, waited []float64, txs, size, decided int, cpu floa
 	wall := end.at.Sub(first.at).Seconds()
 	slices.Sort(waited)
 	return result{
-		SDK: sdkVersion(), Validators: validators, Acts: o.acts, Proposals: o.proposals, Decided: decided,
+		SDK: sdkVersion(), Validators: o.validators, Acts: o.acts, Proposals: o.proposals, Decided: decided,
 		DecidedPerS: float64(end.decided-first.decided) / wall,
 		TxPerS:      float64(end.txs-first.txs) / wall,
 		P50:         waited[len(waited)/2], P99: waited[len(waited)*99/100],
 		Block:   wall / float64(end.height-first.height),
-		TxBytes: float64(size) / float64(txs), CPU: cpu,
+		TxBytes: txBytes, CPU: cpu,
 	}, nil
 }
 

@@ -1,6 +1,6 @@
 // Group measures how many proposals a second a Cosmos SDK application with x/group decides on this machine.
 //
-// Four validators in one process, on the SDK's own testutil/network with databases in memory, one-second blocks. A
+// Validators in one process, on the SDK's own testutil/network with databases in memory, one-second blocks. A
 // group of seven members with threshold four; for each proposal one submission and six votes, the last of which tries
 // execution. It is the peer of `tocsin bench net`, and prints one JSON object.
 package main
@@ -14,14 +14,13 @@ import (
 )
 
 const (
-	validators = 4
-	members    = 7
-	threshold  = "4"
-	votes      = members - 1
+	members   = 7
+	threshold = "4"
+	votes     = members - 1
 )
 
-// result is what one run measured. Rates are of the time between the first block after the load had filled the
-// network, and the last block.
+// result is what one run measured. Rates are of the time between the first block with a decision and the last
+// before only votes were left.
 type result struct {
 	SDK         string  `json:"sdk"`
 	Validators  int     `json:"validators"`
@@ -38,12 +37,13 @@ type result struct {
 }
 
 type options struct {
-	acts, proposals, window int
-	commit                  time.Duration
+	validators, acts, proposals, window int
+	commit                              time.Duration
 }
 
 func main() {
 	var o options
+	flag.IntVar(&o.validators, "validators", 4, "validators")
 	flag.IntVar(&o.acts, "acts", 1, "messages in a transaction")
 	flag.IntVar(&o.proposals, "proposals", 1024, "proposals to decide")
 	flag.IntVar(&o.window, "window", 1024, "transactions on their way at once")
@@ -60,8 +60,8 @@ func main() {
 }
 
 func run(o options) (result, error) {
-	if o.acts < 1 || o.window < 1 || o.proposals < o.acts {
-		return result{}, fmt.Errorf("-acts and -window are at least 1, and -proposals at least -acts")
+	if o.validators < 1 || o.acts < 1 || o.window < 1 || o.proposals < o.acts {
+		return result{}, fmt.Errorf("-validators, -acts and -window are at least 1, and -proposals at least -acts")
 	}
 	people := newPeople()
 	net, err := start(people, o)
@@ -74,13 +74,9 @@ func run(o options) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	txs, err := stream(chain, people, policy, o)
+	steps, whole, err := stream(chain, people, policy, o)
 	if err != nil {
 		return result{}, err
 	}
-	measured, err := drive(chain, txs, o)
-	if err != nil {
-		return result{}, err
-	}
-	return measured, nil
+	return drive(chain, steps, whole, o)
 }

@@ -64,7 +64,7 @@ func start(people []*person, o options) (*network.Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.NumValidators = validators
+	config.NumValidators = o.validators
 	config.TimeoutCommit = o.commit
 	config.MinGasPrices = "0" + config.BondDenom
 	addAccounts(&config, people)

@@ -56,12 +56,12 @@ type step struct {
 
 // stream is the whole work in order: submissions in groups of o.acts; the votes on a group so much later that it is
 // in a block by then, where o.window transactions are on their way; and as much later again the vote that executes,
-// which would leave no proposal for a vote that came after it.
-func stream(c *chain, people []*person, policy string, o options) ([]step, error) {
+// which would leave no proposal for a vote that came after it. whole: how many steps there are to the last submission,
+// after which only votes are left.
+func stream(c *chain, people []*person, policy string, o options) (steps []step, whole int, err error) {
 	groups := o.proposals / o.acts
 	lag := o.window/(1+votes) + 1
 	submitted, voted := make([]int, groups), make([]int, groups)
-	var steps []step
 	add := func(tx []byte, err error, after int) error {
 		steps = append(steps, step{tx, after})
 		return err
@@ -70,15 +70,15 @@ func stream(c *chain, people []*person, policy string, o options) ([]step, error
 		if place < groups {
 			made, err := submissions(c, people[0], policy, place*o.acts, o.acts)
 			if err := add(made, err, -1); err != nil {
-				return nil, err
+				return nil, 0, err
 			}
-			submitted[place] = len(steps) - 1
+			submitted[place], whole = len(steps)-1, len(steps)
 		}
 		if before := place - lag; before >= 0 && before < groups {
 			for _, voter := range people[1:votes] {
 				made, err := ballots(c, voter, before*o.acts, o.acts, false)
 				if err := add(made, err, submitted[before]); err != nil {
-					return nil, err
+					return nil, 0, err
 				}
 			}
 			voted[before] = len(steps) - 1
@@ -86,11 +86,11 @@ func stream(c *chain, people []*person, policy string, o options) ([]step, error
 		if before := place - 2*lag; before >= 0 {
 			made, err := ballots(c, people[votes], before*o.acts, o.acts, true)
 			if err := add(made, err, voted[before]); err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 		}
 	}
-	return steps, nil
+	return steps, whole, nil
 }
 
 func submissions(c *chain, author *person, policy string, first, number int) ([]byte, error) {

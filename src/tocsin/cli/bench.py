@@ -1,13 +1,20 @@
-"""`tocsin bench`: what Tocsin costs on this machine, beside its limits."""
+"""`tocsin bench`: what Tocsin costs on this machine, beside its limits; `tocsin bench net`: beside its peers."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
 from tocsin.cli.output import Failure, add_json, print_json, progress
+from tocsin.engine.cometbft.install import EngineMissing
+from tocsin.lab.bench.net.group import PeerMissing
+from tocsin.lab.bench.net.load import LoadFailed
+from tocsin.lab.bench.net.report import lines as net_lines
+from tocsin.lab.bench.net.run import run as run_networks
 from tocsin.lab.bench.report import lines
 from tocsin.lab.bench.run import MEASUREMENTS, NoRoom, Sizes
 from tocsin.lab.bench.run import run as run_bench
+from tocsin.node.testnet import TestnetError
 
 
 def add(verbs: Any) -> None:
@@ -26,6 +33,27 @@ def add(verbs: Any) -> None:
     parser.add_argument("--dir", type=Path, help="where temporary files go, on the disk to be measured")
     add_json(parser)
     parser.set_defaults(run=run)
+    _add_net(parser.add_subparsers(metavar="net"))
+
+
+def _add_net(actions: Any) -> None:
+    net = actions.add_parser(
+        "net",
+        help="measure networks of many nodes, beside CometBFT's kvstore and the Cosmos SDK's x/group",
+        description="Starts networks of real nodes on this machine and drives them, first as fast as they go, then at "
+        "a steady rate; then CometBFT's own kvstore at equal bytes and a Cosmos SDK application with x/group. CometBFT "
+        "and that application are built by Go the first time; that takes some minutes, as does each configuration. "
+        "Nothing else should run on the machine.",
+        epilog="Example: tocsin bench net --validators 4 --acts 1",
+    )
+    net.add_argument("--validators", type=int, action="append", choices=range(4, 8), metavar="N",
+                     help="measure so many validators, 4 to 7; may be repeated (default 4 and 7)")  # fmt: skip
+    net.add_argument("--acts", type=int, action="append", choices=range(1, 65), metavar="N",
+                     help="measure so many acts an envelope, 1 to 64; may be repeated (default 1 and 64)")  # fmt: skip
+    net.add_argument("--without-group", action="store_true", help="leave the Cosmos SDK application out")
+    net.add_argument("--dir", type=Path, help="where temporary files go, on the disk to be measured")
+    add_json(net)
+    net.set_defaults(run=run_net)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -40,4 +68,23 @@ def run(options: argparse.Namespace) -> int:
         print_json(results)
     else:
         print("\n".join(lines(results)))
+    return 0
+
+
+def run_net(options: argparse.Namespace) -> int:
+    """Measure networks and print."""
+    validators = list(dict.fromkeys(options.validators or [4, 7]))
+    acts = list(dict.fromkeys(options.acts or [1, 64]))
+    try:
+        with progress(3 * len(validators) * len(acts), "networks") as steps:
+            results = run_networks(
+                validators, acts, with_group=not options.without_group, folder=options.dir,
+                say=lambda line: print(line, file=sys.stderr), step=steps.step,
+            )  # fmt: skip
+    except (LoadFailed, TestnetError, EngineMissing, PeerMissing, OSError) as error:
+        raise Failure(str(error)) from error
+    if options.json:
+        print_json(results)
+    else:
+        print("\n".join(net_lines(results)))
     return 0

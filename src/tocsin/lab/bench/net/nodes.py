@@ -1,0 +1,185 @@
+"""Tocsin's own nodes: a process each, with its CometBFT, as `tocsin node start` runs them."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from tocsin.engine.cometbft.home import node_id
+from tocsin.kernel.envelope import encode
+from tocsin.kernel.leaves import Recorded
+from tocsin.lab.bench.net.load import LoadFailed
+from tocsin.lab.bench.net.processes import bytes_in, child_of, cpu_s, free_ports
+from tocsin.lab.bench.world import AUTHOR, World, signer_of
+from tocsin.node import config as configs
+from tocsin.node import places, testnet
+from tocsin.node.config import CometUse, Config, NetworkUse
+from tocsin.node.keys import Keystore
+from tocsin.node.remote import Remote, RemoteError, caller
+from tocsin.node.station import found_here
+from tocsin.store.store import Store
+from tocsin.tlog import NoteError, checkpoint, note
+
+_LOOK_S = 0.04
+_FINAL_S = 30.0
+_RECORDED = f'"leaf":"{Recorded.__struct_config__.tag}"'.encode()
+_MAX_PATH = 96
+"""Bytes of a path to a socket's folder, as in the engine."""
+
+
+class Cost(NamedTuple):
+    """Of all nodes so far: CPU seconds and bytes on disk of CometBFT, and of the node that is its application."""
+
+    comet_cpu_s: float
+    python_cpu_s: float
+    comet_bytes: int
+    python_bytes: int
+
+    def since(self, before: "Cost") -> "Cost":
+        """What was added."""
+        return Cost(
+            self.comet_cpu_s - before.comet_cpu_s, self.python_cpu_s - before.python_cpu_s,
+            self.comet_bytes - before.comet_bytes, self.python_bytes - before.python_bytes,
+        )  # fmt: skip
+
+
+class Kept(NamedTuple):
+    """A block of the log: the envelopes in it, how many messages it took to the record, and its size."""
+
+    envelopes: Sequence[bytes]
+    recorded: int
+    size: int
+    refused: int
+
+
+class Nodes:
+    """A running network. `rpcs`: the sockets of the nodes' CometBFT."""
+
+    def __init__(self, folder: Path, world: World, tree: testnet.Tree) -> None:
+        self._folder = folder
+        self._world = world
+        self._pids = [node.pid for node in tree.nodes]
+        self._comets = [pid for pid in map(child_of, self._pids) if pid is not None]
+        self._data = [folder / node.name / "data" for node in tree.nodes]
+        self._first = tree.nodes[0]
+        homes = [places.comet_home(data, world.origin) for data in self._data]
+        self._homes = homes
+        self.rpcs = [home / "run" / "rpc" for home in homes]
+
+    def cost(self) -> Cost:
+        """So far."""
+        stores = sum(bytes_in(places.database(data, self._world.origin).parent) for data in self._data)
+        return Cost(
+            sum(map(cpu_s, self._comets)), sum(map(cpu_s, self._pids)),
+            sum(bytes_in(home / "data") for home in self._homes), stores,
+        )  # fmt: skip
+
+    @contextmanager
+    def finals(self) -> Iterator[list[tuple[float, int]]]:
+        """While inside, a list grows of when the first node served the final checkpoint of which size."""
+        seen: list[tuple[float, int]] = []
+        stopping = threading.Event()
+
+        def look() -> None:
+            with caller() as client:
+                remote = Remote(client, self._first.url, self._world.origin)
+                while not stopping.wait(_LOOK_S):
+                    size = _final_size(remote)
+                    if size and (not seen or size > seen[-1][1]):
+                        seen.append((time.perf_counter(), size))
+
+        thread = threading.Thread(target=look, name="finals", daemon=True)
+        thread.start()
+        try:
+            yield seen
+        finally:
+            stopping.set()
+            thread.join()
+
+    def wait_final(self) -> None:
+        """Until the first node has a final checkpoint of all it has. Raises LoadFailed."""
+        until = time.monotonic() + _FINAL_S
+        with caller() as client:
+            remote = Remote(client, self._first.url, self._world.origin)
+            while (said := remote.status())["final"] < said["size"]:
+                if time.monotonic() > until:
+                    raise LoadFailed(f"{said['final']} of {said['size']} leaves were final after {_FINAL_S:g} s.")
+                time.sleep(_LOOK_S)
+        time.sleep(2 * _LOOK_S)  # who looks for it has seen it too
+
+    def kept(self) -> list[Kept]:
+        """What the first node has written, block by block."""
+        path = places.database(self._data[0], self._world.origin)
+        with Store.open(path, read_only=True) as store:
+            return [
+                Kept(
+                    block.envelopes,
+                    sum(_RECORDED in leaf for leaf in block.leaves),
+                    block.size,
+                    sum(1 for codes in block.receipts for code in codes if code),
+                )
+                for block in store.network(self._world.origin).blocks()
+            ]
+
+
+def _final_size(remote: Remote) -> int:
+    try:
+        data = remote.checkpoint()
+        return 0 if data is None else checkpoint.parse(note.parse(data).text).size
+    except (RemoteError, NoteError):
+        return 0
+
+
+@contextmanager
+def running(folder: Path, world: World, validators: int, commit_ms: int) -> Iterator[Nodes]:
+    """Start the nodes of so many voters, below an empty folder. The finality keys of members without a node are
+    with the others, in turn. Raises LoadFailed, TestnetError.
+    """
+    tree = _write(folder, world, validators, commit_ms)
+    try:
+        testnet.start(folder)
+        tree = testnet.wait_ready(folder)
+        yield Nodes(folder, world, tree)
+    finally:
+        testnet.stop(folder)
+
+
+def _write(folder: Path, world: World, validators: int, commit_ms: int) -> testnet.Tree:
+    origin = world.origin
+    names = world.voters[:validators]
+    run = places.comet_home(folder / names[0] / "data", origin) / "run"
+    if len(bytes(run.resolve())) >= _MAX_PATH:
+        raise LoadFailed(f"{folder} is too long a path for sockets below it; choose a shorter one by --dir.")
+    ports = iter(free_ports(2 * validators))
+    urls = {name: f"http://127.0.0.1:{next(ports)}" for name in names}
+    comet = {name: f"127.0.0.1:{next(ports)}" for name in names}
+    dial = {name: f"{node_id(places.node_key(folder / name / 'data', origin))}@{comet[name]}" for name in names}
+    members = [*world.voters, AUTHOR]
+    for number, name in enumerate(names):
+        keys = Keystore()
+        for role in world.key_roles(name):
+            keys.add(origin, name, role, signer_of(origin, name, role))
+        for member in members[number + validators :: validators]:
+            keys.add(origin, member, "finality", signer_of(origin, member, "finality"))
+        keys.add(origin, "", "log", signer_of(origin, "", "log"))
+        others = [one for one in names if one != name]
+        use = NetworkUse(
+            origin, "cometbft", name, members={one: urls[one] for one in others},
+            cometbft=CometUse(
+                comet[name], peers={one: dial[one] for one in others}, block_ms=commit_ms, one_host=True
+            ),
+        )  # fmt: skip
+        listen = urls[name].removeprefix("http://")
+        place = folder / name
+        config = Config(listen, Path("data"), Path("signed-heads"), Path("keys.json"), [use])
+        (place / configs.NAME).write_text(configs.render(config), encoding="utf-8")
+        keys.save_plain(place / "keys.json", lambda _: None)
+        found_here(configs.load(place), encode(world.genesis), world.founding())
+    net = testnet.Net(origin, None, names, names)
+    tree = testnet.Tree("cometbft", [net], [testnet.Node(name, urls[name], [origin], 0) for name in names])
+    (folder / testnet.FILE).write_bytes(msgspec.json.encode(tree))
+    return tree
