@@ -45,7 +45,7 @@ func drive(c *chain, steps []step, whole int, o options) (result, error) {
 	next, oldest, decided := 0, 0, 0
 	last := time.Now()
 	for oldest < len(steps) {
-		for upto := next + batch; next < min(upto, len(steps), oldest+o.window) && (steps[next].after < 0 || done[steps[next].after]) {
+		for upto := next + batch; next < min(upto, len(steps), oldest+o.window) && (steps[next].after < 0 || done[steps[next].after]); {
 			sent[next] = time.Now()
 			answer, err := c.client.BroadcastTxSync(context.Background(), steps[next].tx)
 			if err != nil {
