@@ -8,7 +8,22 @@ from typing import Any, get_args
 from tocsin.cli.acting import Handed, act, add_seat, load, membership, state
 from tocsin.cli.output import Failure, add_json, print_json
 from tocsin.kernel import upgrade
-from tocsin.kernel.acts import Act, ExpelMotion, Judge, MotionTerms, Ready, Standing, Submit, UpgradeMotion
+from tocsin.kernel.acts import (
+    Act,
+    AdmitMotion,
+    ExpelMotion,
+    Judge,
+    MotionTerms,
+    Ready,
+    RekeyMotion,
+    Standing,
+    Submit,
+    UpgradeMotion,
+)
+from tocsin.kernel.genesis import Founder
+from tocsin.kernel.motions import keys_digest
+from tocsin.kernel.rows import Member
+from tocsin.kernel.state import State
 from tocsin.kernel.words import Verdict
 from tocsin.node import ceremony
 
@@ -18,11 +33,13 @@ _RUNNING = ("open", "endorsed")
 def add(verbs: Any) -> None:
     """Add the verb with its actions."""
     motion = verbs.add_parser(
-        "motion", help="change the network: let in, expel, upgrade; and vote on it", epilog="See docs/operating."
+        "motion", help="change the network: let in, expel, new keys, upgrade; and vote", epilog="See docs/operating."
     )
     actions = motion.add_subparsers(required=True, metavar="ACTION")
     admit = _action(actions, "admit", "move to let in who made an offer", run_admit, "admit node yanshui.founder")
     admit.add_argument("offer", type=Path, metavar="FILE", help="made by `tocsin founding offer --genesis`")
+    rekey = _action(actions, "rekey", "move to take the new keys of a member", run_rekey, "rekey node houbi.founder")
+    rekey.add_argument("offer", type=Path, metavar="FILE", help="made with the new keys, by the same command")
     expel = _action(actions, "expel", "move to expel a member", run_expel, "expel node beimen")
     expel.add_argument("member")
     raised = _action(actions, "upgrade", "move to the rules of a later protocol number", run_upgrade, "upgrade node 2")
@@ -45,35 +62,36 @@ def _action(actions: Any, name: str, help: str, run: Any, example: str) -> Any:
 
 def run_admit(options: argparse.Namespace) -> int:
     """Move `motion.admit`."""
-    use = membership(load(options.dir), options.network)
-    try:
-        offer = ceremony.read_offer(options.offer)
-        terms = ceremony.admit_motion(offer, state(load(options.dir), use.origin, "meta").meta.genesis)
-    except ceremony.CeremonyError as error:
-        raise Failure(str(error)) from error
+    founder, admission = _offered(options)
+    terms = AdmitMotion(
+        founder.id, founder.entity, founder.roles, founder.keys, admission.expires, admission.proofs
+    )  # fmt: skip
     return _moved(options, "motion.admit", terms)
+
+
+def run_rekey(options: argparse.Namespace) -> int:
+    """Move `motion.rekey`."""
+    founder, admission = _offered(options)
+    base = keys_digest(_member(options, founder.id).keys)
+    terms = RekeyMotion(founder.id, base, founder.keys, admission.expires, admission.proofs)
+    return _moved(options, "motion.rekey", terms)
 
 
 def run_expel(options: argparse.Namespace) -> int:
     """Move `motion.expel`."""
-    config = load(options.dir)
-    member = state(config, membership(config, options.network).origin, "member").members.get(options.member)
-    if member is None:
-        raise Failure(f"There is no member {options.member}; `tocsin node status` lists those that sign.")
+    member = _member(options, options.member)
     return _moved(options, "motion.expel", ExpelMotion(options.member, Standing(member.roles, member.status)))
 
 
 def run_upgrade(options: argparse.Namespace) -> int:
     """Move `motion.upgrade`."""
-    config = load(options.dir)
-    meta = state(config, membership(config, options.network).origin, "meta").meta
+    meta = _state(options).meta
     return _moved(options, "motion.upgrade", UpgradeMotion(meta.charter, options.protocol))
 
 
 def run_list(options: argparse.Namespace) -> int:
     """Open motions with what they ask for and who endorsed."""
-    config = load(options.dir)
-    messages = state(config, membership(config, options.network).origin, "message").messages
+    messages = _state(options, "message").messages
     rows = [
         {"id": one.id, "kind": one.kind, "author": one.author, "terms": one.terms, "need": one.need,
          "endorsed": sorted(id for id, ballot in one.ballots.items() if ballot.verdict == "endorse")}
@@ -89,8 +107,7 @@ def run_list(options: argparse.Namespace) -> int:
 
 def run_vote(options: argparse.Namespace) -> int:
     """A ballot."""
-    config = load(options.dir)
-    messages = state(config, membership(config, options.network).origin, "message").messages
+    messages = _state(options, "message").messages
     found = [id for id in messages if id.startswith(options.message)]
     if len(found) != 1:
         raise Failure(f"{len(found)} messages begin with {options.message}; see `tocsin motion list`.")
@@ -105,6 +122,32 @@ def run_ready(options: argparse.Namespace) -> int:
         raise Failure(f"This program knows the rules of {known} only; install a release that knows {options.protocol}.")
     handed = act(options, [Ready(options.protocol)])
     return _said(options, handed, {}, f"Taken in block {handed.height}.")
+
+
+def _state(options: argparse.Namespace, *tables: str) -> State:
+    config = load(options.dir)
+    return state(config, membership(config, options.network).origin, *tables)
+
+
+def _member(options: argparse.Namespace, id: str) -> Member:
+    member = _state(options, "member").members.get(id)
+    if member is None:
+        raise Failure(f"There is no member {id}; `tocsin node status --json` lists those that sign.")
+    return member
+
+
+def _offered(options: argparse.Namespace) -> tuple[Founder, ceremony.Admission]:
+    try:
+        offer = ceremony.read_offer(options.offer)
+    except ceremony.CeremonyError as error:
+        raise Failure(str(error)) from error
+    genesis = _state(options).meta.genesis
+    if offer.admission is None or offer.admission.genesis != genesis:
+        raise Failure(
+            f"{options.offer} is not for this network as it is; let {offer.founder.id} make one by "
+            f"`tocsin founding offer --genesis`, with the genesis of digest {genesis}."
+        )
+    return offer.founder, offer.admission
 
 
 def _moved(options: argparse.Namespace, kind: str, terms: MotionTerms) -> int:

@@ -28,7 +28,7 @@ from tocsin.client.signing import (
     sign_founding,
     verify_signature,
 )
-from tocsin.kernel.acts import AdmitMotion, Keys
+from tocsin.kernel.acts import Keys
 from tocsin.kernel.charter import Charter
 from tocsin.kernel.envelope import encode
 from tocsin.kernel.genesis import (
@@ -148,17 +148,6 @@ def read_offers(folder: Path) -> list[Offer]:
     """All offers of a folder, sorted by member. Raises CeremonyError."""
     offers = [read_offer(path) for path in sorted(folder.glob("*.founder"))]
     return sorted(offers, key=lambda offer: offer.founder.id)
-
-
-def admit_motion(offer: Offer, genesis: str) -> AdmitMotion:
-    """The motion that asks to admit who made an offer. Raises CeremonyError if that was for something else."""
-    founder, admission = offer.founder, offer.admission
-    if admission is None or admission.genesis != genesis:
-        raise CeremonyError(
-            f"The offer of {founder.id} is not for this network as it is; it makes one with "
-            f"`tocsin founding offer --genesis`, for {genesis}."
-        )
-    return AdmitMotion(founder.id, founder.entity, founder.roles, founder.keys, admission.expires, admission.proofs)
 
 
 # By one of them.
