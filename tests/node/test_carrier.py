@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from tests.node.net import Liar, Nodes, now, until
+from tocsin.kernel.acts import Leave
 from tocsin.node import testnet
 from tocsin.node.carrier import Carrier, Lie, check
 from tocsin.node.config import Config
@@ -23,8 +24,8 @@ RELAY = "2-1-a1"
 def build(tmp_path: Path) -> Iterator[Callable[..., Nodes]]:
     made: list[Nodes] = []
 
-    def new(change: Callable[[str, Config], Config] | None = None) -> Nodes:
-        made.append(Nodes(tmp_path / "nodes", testnet.shape(3, [1, 1]), change))
+    def new(change: Callable[[str, Config], Config] | None = None, agencies: int = 3) -> Nodes:
+        made.append(Nodes(tmp_path / "nodes", testnet.shape(agencies, [1, 1]), change))
         return made[-1]
 
     yield new
@@ -107,6 +108,23 @@ def test_a_relay_that_was_away_goes_on_where_it_was(build: Callable[..., Nodes])
     blind.clear()
     nodes.start()
     until(lambda: arrived(nodes))
+
+
+def test_a_relay_follows_the_other_network_from_roster_to_roster(build: Callable[..., Nodes]) -> None:
+    """A signer leaves; what the others sign afterwards is carried all the same, after the roster that says so."""
+    nodes = build(agencies=5)
+    nodes.start()
+    link(nodes)
+    nodes.act(RELAY, LOWER, "2-1-a2", Leave())
+    nodes.stop("2-1-a2")
+    until(lambda: not nodes.live(RELAY, LOWER).records.rows("handover"))
+    nodes.record(LOWER)
+    until(lambda: arrived(nodes))
+    row = nodes.live("1-1-a1", UPPER).records.row(f"peer:{LOWER}")
+    assert row is not None
+    entry = json.loads(row)["entry"]
+    assert entry["epoch"] == 2
+    assert [one["id"] for one in entry["roster"] if one["active"]] == ["2-1-a1", "2-1-a3", "2-1-a4", "2-1-a5"]
 
 
 def corrupt(path: str, true: bytes) -> bytes:

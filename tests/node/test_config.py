@@ -71,7 +71,7 @@ def test_a_file_is_read_and_written_back() -> None:
         ('["http://127.0.0.1:8442"]', "[]", "networks[0].peers[0].urls", "a list of addresses"),
         ("ffeeddccbbaa", "ffeeddccbbag", "networks[1].cometbft.peers", "[networks.cometbft.peers]"),
         ("00112233445566778899aabbccddeeff00112233", "x", "networks[1].cometbft.observers", "40 hexadecimal digits"),
-        ('member = "tainan"', "", "networks[1].member", "the roster"),
+        ('engine = "cometbft"\nmember = "tainan"', 'engine = "embedded"', "networks[1].member", "the roster"),
         ("8eabd538", "8eabd539", "networks[0].witnesses.vkey", "name+id+key"),
         ("fd636d1a", "fd636d1b", "witness.logs", "name+id+key"),
     ],

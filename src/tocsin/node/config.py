@@ -195,7 +195,7 @@ def _check(config: Config, path: Path) -> None:
             raise _wrong(path, f"{where}.follow", "it names no member of [networks.members]")
         if network.engine != "follow" and network.follow is not None:
             raise _wrong(path, f"{where}.engine", f'follow is set, but the engine is "{network.engine}"')
-        if network.engine != "follow" and network.member is None:
+        if network.engine == "embedded" and network.member is None:
             raise _wrong(path, f"{where}.member", "who orders is a member")
         if network.member in network.members:
             raise _wrong(path, f"{where}.members", "this node's own member stands among the others")
