@@ -17,6 +17,7 @@ from tocsin.engine.cometbft.home import Settings, Sync, first_votes
 from tocsin.engine.embedded.engine import EmbeddedEngine
 from tocsin.engine.port import Clock, Engine
 from tocsin.engine.signatures import Checker
+from tocsin.kernel.block import SNAPSHOT_EVERY
 from tocsin.kernel.genesis import Genesis, decode_genesis
 from tocsin.kernel.quorum import finality as quorum
 from tocsin.kernel.quorum import tolerated
@@ -28,7 +29,7 @@ from tocsin.node.finality import Finality, Keys
 from tocsin.node.follower import Follower, Forged
 from tocsin.node.keys import KeyRole, Keystore, KeystoreError
 from tocsin.node.outbox import Outbox
-from tocsin.node.remote import Remote
+from tocsin.node.remote import Remote, RemoteError
 from tocsin.node.sealing import Sealing
 from tocsin.node.syncing import NoSync, trusted
 from tocsin.node.witnessing import OutsideWitness, Witnessing
@@ -273,7 +274,7 @@ class Station:
             commit_ms=comet.block_ms,
             one_host=comet.one_host,
             rpc=comet.rpc,
-            sync=self._sync(records, genesis),
+            sync=self._sync(records, genesis, remotes),
             votes=places.last_votes(shared.config.signed_heads, use.origin),
         )
         moment = Moment(store, records)
@@ -281,11 +282,13 @@ class Station:
             records, genesis, install.find(), settings, shared.clock, shared.verifier, moment, self._welcome(records)
         )
 
-    def _sync(self, records: NetworkStore, genesis: Genesis) -> Sync | None:
-        """Where a new node gets a snapshot; None for one that has blocks, or where nobody can be asked."""
+    def _sync(self, records: NetworkStore, genesis: Genesis, remotes: Mapping[str, Remote]) -> Sync | None:
+        """Where a new node gets a snapshot; None for one that has blocks, or where there is none or nobody to ask."""
         comet = self._use.cometbft
         blocks = places.comet_home(self._shared.config.data_dir, self.origin) / "data" / "blockstore.db"
         if records.durable[0] or blocks.exists() or not comet.sync:
+            return None
+        if max(map(_height, remotes.values()), default=0) < SNAPSHOT_EVERY:
             return None
         try:
             return trusted(self._shared.client, comet.sync, tolerated(len(genesis.members)))
@@ -341,6 +344,14 @@ class Station:
 def _idle(engine: Engine) -> float | None:
     """Seconds since the last block; None where blocks come only when something happens."""
     return round(engine.idle_s, 1) if isinstance(engine, CometEngine) else None
+
+
+def _height(remote: Remote) -> int:
+    """Of the last block that changed something; 0 if the node does not say."""
+    try:
+        return int(remote.status()["height"])
+    except (RemoteError, KeyError, TypeError, ValueError):
+        return 0
 
 
 def _trouble(engine: Engine) -> str:
