@@ -35,7 +35,8 @@ bench: .venv/ready ## Measure our cost beside its limits
 bench-net: .venv/ready ## Measure networks of many nodes beside their peers
 	$(RUN)/tocsin bench net
 
-soak: .venv/ready ## Faults on real processes for a quarter of an hour; SEED=n replays one, MINUTES=n is per size
-	$(RUN)/python -m tests.faults.run --minutes $(or $(MINUTES),8) $(if $(SEED),--seed $(SEED))
+soak: .venv/ready ## Faults on real processes: MINUTES=6 each on 4 and 7 validators and two levels; SEED=n replays
+	$(RUN)/python -m tests.faults.run --minutes $(or $(MINUTES),6) $(if $(SEED),--seed $(SEED))
+	$(RUN)/python -m tests.faults.tree --minutes $(or $(MINUTES),6) $(if $(SEED),--seed $(SEED))
 
 .PHONY: help run test check generate bench soak

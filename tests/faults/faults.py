@@ -16,8 +16,9 @@ from urllib.request import urlopen
 from msgspec.structs import replace
 
 from tests.engine.comet import free_port, now, validator_key
+from tests.faults.disk import Broken
 from tests.faults.links import Pair
-from tests.faults.network import LIVE_S, Broken, Network
+from tests.faults.network import LIVE_S, Network
 from tests.faults.site import Part, Site
 from tests.store.world import signer
 from tocsin.client.signing import cosign_checkpoint
@@ -101,17 +102,11 @@ def _ask(address: str, call: str) -> Any:
 
 
 def _wipe(net: Network) -> Site:
-    """One site down, its disk empty but for what CometBFT remembers of its votes: as with signed heads, who loses that
-    must not validate with the same key."""
+    """One site down, its disk empty; what it signed and voted on lies elsewhere."""
     victim = net.some(1)[0]
     victim.kill()
     net.live()
-    keep = victim.folder / "cometbft" / "data" / "priv_validator_state.json"
-    state = keep.read_bytes()
     victim.wipe()
-    keep.parent.mkdir(parents=True)
-    keep.write_bytes(state)
-    keep.chmod(0o600)
     return victim
 
 
@@ -271,7 +266,7 @@ def stranger(net: Network) -> str:
     seed = net.chance.randbytes(32)
     peers = [f"{node_id(known)}@127.0.0.1:{port}" for known, port in zip(net.seeds, net.ports, strict=True)]
     setup = replace(
-        net.honest[0].setup, folder=str(folder), signed=str(folder) + "-signed", number=None, seed=seed.hex(),
+        net.honest[0].setup, folder=str(folder), signed=f"{folder}-signed", votes=f"{folder}-votes", number=None, seed=seed.hex(),
         listen=f"127.0.0.1:{free_port()}", rpc=f"127.0.0.1:{free_port()}", peers=peers,
     )  # fmt: skip
     heights: list[int] = []
@@ -304,8 +299,10 @@ def two_heads(net: Network) -> str:
     net.load.send(envelope, net.chance.choice(net.up()))
     net.wait(lambda: bool(net.load.book[envelope.digest].places), LIVE_S, "the evidence is not taken")
     public = key.public_key.encode()
-    if not any(leaf.startswith(b'{"leaf":"evidence"') and public in leaf for leaf in net.leaves()):
-        raise Broken(f"the log does not show the two heads of {liar}: {net.load.book[envelope.digest].receipts}")
+    net.wait(
+        lambda: any(leaf.startswith(b'{"leaf":"evidence"') and public in leaf for leaf in net.leaves()), LIVE_S,
+        f"the log does not show the two heads of {liar}",
+    )  # fmt: skip
     return f"{liar} at size {block.size}"
 
 
@@ -319,6 +316,7 @@ def twin(net: Network) -> str:
     original.stop()
     shutil.copytree(original.folder, double.folder, ignore=shutil.ignore_patterns("run", "cometbft.log", "addrbook.json"))
     shutil.copy(original.signed, double.signed)
+    shutil.copy(original.setup.votes, double.setup.votes)
     net.load.silent.add(net.world.members[owner])
     original.start()
     double.start()

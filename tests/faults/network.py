@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from tests.engine.comet import WINDOW_S, free_port, installed, new_world
+from tests.faults.disk import Broken, Disk, agree, placed, read
 from tests.faults.links import Links, Pair
 from tests.faults.load import Load, wrong
 from tests.faults.site import Site
@@ -19,7 +20,6 @@ from tests.faults.validator import SNAPSHOT_EVERY, Setup
 from tests.store.drive import verify_all
 from tocsin.engine.cometbft.home import node_id
 from tocsin.kernel import block as kernel
-from tocsin.kernel.envelope import Refusal, decode
 from tocsin.kernel.evidence import caught_in
 from tocsin.kernel.reasons import Reason
 from tocsin.store.fsck import fsck
@@ -31,17 +31,6 @@ LIVE_S = 30.0
 """Once a quorum stands and can talk, an envelope is final after so long at the latest. Lost connections are dialled
 again after five to eight seconds; the rest is for a loaded machine."""
 CATCH_UP_S = 60.0
-
-
-class Broken(AssertionError):
-    """A law was broken; the text says which, where and in which fault."""
-
-
-class Disk(NamedTuple):
-    """What a site has on its disk. `state`: digest of the live rows."""
-
-    blocks: list[StoredBlock]
-    state: str
 
 
 class Network:
@@ -87,7 +76,7 @@ class Network:
             f"{node_id(self.seeds[other])}@127.0.0.1:{at}" for (one, other), at in self.links.at.items() if one == number
         ]
         return Setup(
-            str(installed()), str(folder), str(signed), self.world.origin, self.world.created, WINDOW_S,
+            str(installed()), str(folder), str(signed), f"{signed}-votes", self.world.origin, self.world.created, WINDOW_S,
             self.validators, owner, self.seeds[number].hex(), f"127.0.0.1:{self.ports[number]}",
             f"127.0.0.1:{self.rpcs[number]}", peers, [node_id(seed) for seed in self.seeds],
         )  # fmt: skip
@@ -182,43 +171,21 @@ class Network:
     def _agree(self) -> int:
         """All logs and states are the same bytes, and the book is right."""
         for _ in range(40):
-            disks = {site.name: self.read(site) for site in self.up()}
-            height = min(disk.blocks[-1].height for disk in disks.values())
-            cut = {name: [one for one in disk.blocks if one.height <= height] for name, disk in disks.items()}
-            first = next(iter(cut.values()))
-            for name, blocks in cut.items():
-                if blocks != first:
-                    place = next(n for n, pair in enumerate(zip(blocks, first, strict=False)) if pair[0] != pair[1])
-                    raise Broken(f"FORK: {name} differs from {next(iter(cut))} from block {blocks[place].height} on")
-            if len({disk.blocks[-1].height for disk in disks.values()}) == 1:
-                states = {disk.state for disk in disks.values()}
-                if len(states) > 1:
-                    raise Broken(f"the states of block {height} differ: {[(n, d.state) for n, d in disks.items()]}")
-                self._audit(first)
-                return height
+            blocks = agree({site.name: self.read(site) for site in self.up()})
+            if blocks is not None:
+                self._audit(blocks)
+                return blocks[-1].height
             time.sleep(0.25)
         raise Broken(f"the sites come to no common height: {self.where()}")
 
     def read(self, site: Site) -> Disk:
         """What stands on a site's disk now."""
-        with Store.open(site.folder / "store.db", read_only=True) as store, store.snapshot():
-            blocks = list(store.network(self.world.origin).blocks())
-            rows = store.all("SELECT key, value FROM live ORDER BY key", ())
-        return Disk(blocks, sha256(repr(rows).encode()).hexdigest())
+        return read(site.folder / "store.db", self.world.origin)
 
     def _audit(self, blocks: list[StoredBlock]) -> None:
         """No receipt is lost, nothing stands twice, nobody's vote counts twice, and what was signed stands."""
-        stands: dict[str, tuple[int, int]] = {}
-        codes: dict[str, list[int]] = {}
-        for block in blocks:
-            for position, data in enumerate(block.envelopes):
-                envelope = decode(data)
-                if isinstance(envelope, Refusal):
-                    raise Broken(f"block {block.height} holds what is no envelope: {envelope}")
-                if envelope.digest in stands:
-                    raise Broken(f"{envelope.digest} stands twice: {stands[envelope.digest]}, {block.height, position}")
-                stands[envelope.digest] = (block.height, position)
-                codes[envelope.digest] = block.receipts[position]
+        stands = placed(blocks)
+        codes = {block.height: block.receipts for block in blocks}
         with self.load.lock:
             book, pairs = dict(self.load.book), list(self.load.pairs)
         top = blocks[-1].height
@@ -231,7 +198,10 @@ class Network:
             if Reason.SEEN_BEFORE in sent.refusals and digest not in stands:
                 raise Broken(f"{digest} was refused as seen before, and stands nowhere")
         for one, other in pairs:
-            if codes.get(one) == codes.get(other) == [Reason.ACCEPTED]:
+            if all(
+                digest in stands and codes[stands[digest][0]][stands[digest][1]] == [Reason.ACCEPTED]
+                for digest in (one, other)
+            ):
                 raise Broken(f"both ballots of one member count: {one} and {other}")
         roots = {block.size: block.root.hex() for block in blocks}
         for size, signed in dict(self.signed).items():

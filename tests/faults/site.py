@@ -21,6 +21,19 @@ Part = Literal["application", "cometbft", "both"]
 """Whom a signal hits."""
 
 
+def cometbft_below(folder: Path) -> list[int]:
+    """The CometBFT processes whose home is below a folder."""
+    inside = str(folder).encode() + b"/"
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                if words[1:2] == [b"start"] and any(word.startswith(inside) for word in words):
+                    found.append(int(entry.name))
+    return found
+
+
 class Site:
     """One site. `heard(site, line)` is called for each line it tells, from a thread of its own."""
 
@@ -97,15 +110,7 @@ class Site:
 
     def cometbft(self) -> list[int]:
         """Its CometBFT processes: more than one while a new one waits for the old one's end."""
-        home = str(self.folder / "cometbft").encode()
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                with contextlib.suppress(OSError):
-                    words = (entry / "cmdline").read_bytes().split(b"\0")
-                    if words[1:2] == [b"start"] and home in words:
-                        found.append(int(entry.name))
-        return found
+        return cometbft_below(self.folder)
 
     def said(self) -> str:
         """The last lines of its standard error, for a failure's report."""

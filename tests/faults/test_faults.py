@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.comet import installed
-from tests.faults import faults, links
+from tests.faults import faults, links, tree
 from tests.faults.faults import Fault
 from tests.faults.run import run
 from tests.foreign.toolchain import Missing
@@ -17,9 +17,10 @@ SEED = int(os.environ.get("SEED") or time.time_ns() % 1_000_000)
 FOUR: tuple[Fault, ...] = (
     faults.kill_nodes, faults.kill_cometbft, faults.kill_application, faults.power_cut, faults.pause,
     faults.partition, faults.slow_links, faults.wrong_clock, faults.bad_proposals, faults.garbage, faults.two_heads,
-    faults.wiped_disk_and_snapshot,
+    faults.wiped_disk_and_snapshot, faults.disk_full, faults.twin,
 )  # fmt: skip
 SEVEN: tuple[Fault, ...] = (faults.kill_nodes, faults.partition)
+TWO_LEVELS: tuple[tree.Fault, ...] = (tree.kill_carrier, tree.garbage, tree.two_heads)
 
 
 @pytest.mark.slow
@@ -35,3 +36,11 @@ def test_every_law_holds_after_every_fault(
     with capsys.disabled():
         print(f"\nfaults with SEED={SEED}, {validators} validators")
     run(tmp_path, SEED, validators, plan, 0, print)
+
+
+@pytest.mark.slow
+def test_every_law_holds_on_two_levels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    installed()
+    with capsys.disabled():
+        print(f"\nfaults with SEED={SEED}, two levels")
+    tree.run(tmp_path / "tree", SEED, TWO_LEVELS, 0, print)

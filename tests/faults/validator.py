@@ -25,7 +25,7 @@ from tocsin.engine.cometbft import engine as comet
 from tocsin.engine.cometbft import wire
 from tocsin.engine.cometbft.application import Application
 from tocsin.engine.cometbft.engine import CometEngine
-from tocsin.engine.cometbft.home import Settings, Sync
+from tocsin.engine.cometbft.home import Settings, Sync, first_votes
 from tocsin.engine.port import EngineBusy, EngineHalted, Receipt, Ticket
 from tocsin.engine.signatures import Verifier
 from tocsin.kernel import block as kernel
@@ -50,6 +50,7 @@ class Setup(Struct, frozen=True):
     program: str
     folder: str
     signed: str
+    votes: str
     origin: str
     created: int
     window_s: int
@@ -123,12 +124,15 @@ class Validator:
         self._records = self._store.network(setup.origin)
         signed = Path(setup.signed)
         self._mark = Watermark.open(signed, create=not signed.exists())
+        votes = Path(setup.votes)
+        if not votes.exists():
+            first_votes(votes)
         self._verifier = Verifier(1)
         settings = Settings(
             folder / "cometbft", None if setup.number is None else _validator_seed(world, setup.number),
             bytes.fromhex(setup.seed), setup.listen, tuple(setup.peers), announce="127.0.0.1:9", commit_ms=100,
             round_ms=1500, heartbeat_s=2, one_host=True, rpc=setup.rpc,
-            sync=None if setup.sync is None else Sync(*setup.sync),
+            sync=None if setup.sync is None else Sync(*setup.sync), votes=votes,
         )  # fmt: skip
         if setup.lies is not None:
             Liar.chance = Random(setup.lies)
