@@ -17,7 +17,7 @@ _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^(?:<!-- (run|parsed) -->\n)?```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 VERBS = frozenset(
-    "bench calibrate charter demo explain export fsck keys log networks replay show verify".split()  # noqa: SIM905
+    "bench calibrate charter demo engine explain export fsck keys log monitor networks node replay show testnet verify".split()  # noqa: SIM905
 )
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
