@@ -110,7 +110,10 @@ def run_vote(options: argparse.Namespace) -> int:
     messages = _state(options, "message").messages
     found = [id for id in messages if id.startswith(options.message)]
     if len(found) != 1:
-        raise Failure(f"{len(found)} messages begin with {options.message}; see `tocsin motion list`.")
+        raise Failure(
+            f"{len(found)} messages here begin with {options.message}; see `tocsin motion list`. "
+            "One that was decided is not listed any more."
+        )
     handed = act(options, [Judge(found[0], options.verdict, None, "officer", None, None)])
     return _said(options, handed, {"message": found[0]}, f"Taken in block {handed.height}.")
 
