@@ -197,6 +197,30 @@ def slow_links(net: Network) -> str:
     return f"{len(pairs)} wires with {delay} ms +- {jitter}, {rate or 'any'} KB/s; final after {took:.1f} s"
 
 
+def storm(net: Network) -> str:
+    """All at once for a while: slow wires, connections broken off, kills of this and that in quick succession."""
+    net.links.slow(net.pairs, 40, 60, None)
+    done: list[str] = []
+    end = time.monotonic() + net.chance.uniform(5, 10)
+    while time.monotonic() < end:
+        site = net.some(1)[0]
+        what = net.chance.choice(["cometbft", "application", "both", "pause"])
+        if what == "cometbft":
+            site.hit(signal.SIGKILL, "cometbft")
+        elif what == "pause":
+            site.hit(signal.SIGSTOP)
+            time.sleep(net.chance.uniform(0.1, 1))
+            site.hit(signal.SIGCONT)
+        else:
+            (site.kill if what == "both" else site.kill_application)()
+            time.sleep(net.chance.uniform(0, 1))
+            site.start()
+        done.append(f"{what} {site.name}")
+        time.sleep(net.chance.uniform(0, 0.5))
+    net.links.heal()
+    return ", ".join(done)
+
+
 def wrong_clock(net: Network) -> str:
     """The application of up to f nodes believes another time, by minutes or hours; then it is corrected."""
     victims = net.some(net.chance.randint(1, net.faulty))
