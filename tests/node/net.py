@@ -26,7 +26,7 @@ from tocsin.node.station import Live, Station
 from tocsin.node.testnet import Net, Tree
 from tocsin.tlog import Checkpoint, Cosigner, checkpoint, cosignature, note
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 DAY_MS = 86_400_000
 
 

@@ -17,7 +17,7 @@ from tocsin.kernel.acts import AdmitMotion, Judge, Keys, Present, Submit
 from tocsin.kernel.digest import message_id
 from tocsin.kernel.envelope import encode
 from tocsin.node import places, testnet
-from tocsin.node.keys import DevKeys, Keystore
+from tocsin.node.keys import PASSPHRASE_VARIABLE, DevKeys, KdfCost, Keystore
 from tocsin.node.testnet import ROLES
 from tocsin.store.watermark import SignedHead, Watermark
 
@@ -34,7 +34,7 @@ def nodes(tmp_path: Path) -> Iterator[Nodes]:
 
 def command(*words: object, code: int = 0) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "tocsin.cli.main", *map(str, words)], capture_output=True, text=True, timeout=60,
+        [sys.executable, "-m", "tocsin.cli.main", *map(str, words)], capture_output=True, text=True, timeout=180,
         check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
@@ -63,10 +63,28 @@ def test_two_nodes_do_not_share_a_directory(nodes: Nodes) -> None:
         [sys.executable, "-m", "tocsin.cli.main", "node", "start", str(nodes.folder / RELAY)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    said, _ = twin.communicate(timeout=60)
+    said, _ = twin.communicate(timeout=180)
     assert twin.returncode == 2
     assert "Change listen in node.toml" in said
     assert "Traceback" not in said
+
+
+def test_the_passphrase_comes_from_the_environment_or_a_file(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = nodes.folder / RELAY
+    Keystore.open(home / "keys.json", warn=lambda _: None).save(home / "keys.json", b"secret", KdfCost(1, 8192))
+    monkeypatch.delenv(PASSPHRASE_VARIABLE, raising=False)
+    assert PASSPHRASE_VARIABLE in command("node", "start", home, code=2)
+    monkeypatch.setenv(PASSPHRASE_VARIABLE, "wrong")
+    assert "is wrong" in command("node", "start", home, code=2)
+    monkeypatch.setenv(PASSPHRASE_VARIABLE, "secret")
+    stop(start(home))
+    monkeypatch.delenv(PASSPHRASE_VARIABLE)
+    phrase = home / "phrase"
+    phrase.write_text("secret\n")
+    phrase.chmod(0o600)
+    config = home / "node.toml"
+    config.write_text(f'passphrase-file = "phrase"\n{config.read_text()}')
+    stop(start(home))
 
 
 def test_an_agency_from_init_to_join_and_through_a_reset(nodes: Nodes, tmp_path: Path) -> None:
@@ -96,6 +114,7 @@ def test_an_agency_from_init_to_join_and_through_a_reset(nodes: Nodes, tmp_path:
     assert "Start it with `tocsin node start`" in command("node", "status", home, code=2)
     node = start(home)
     try:
+        until(lambda: status(home)["final"])
         assert "cannot be" not in command("node", "status", home)
         public = Keys(*(one.public_key for one in fresh[:3]), fresh[3].public_key, "self")
         proofs = prove_possession(fresh, genesis.digest, "new", public, 2**45)
@@ -126,15 +145,17 @@ def start(home: Path) -> subprocess.Popen[bytes]:
         node = subprocess.Popen(
             [sys.executable, "-m", "tocsin.cli.main", "node", "start", str(home)], stdout=log, stderr=log
         )
-    until(lambda: (home / "address").exists() and status(home).get("final", 0) > 0)
+    until(lambda: node.poll() is not None or (home / "address").exists())
+    assert node.poll() is None, (home / "log").read_text()
+    until(lambda: status(home)["runs"])
     return node
 
 
 def stop(node: subprocess.Popen[bytes]) -> None:
     begun = time.monotonic()
     node.send_signal(signal.SIGTERM)
-    assert node.wait(20) == 0
-    assert time.monotonic() - begun < 10
+    assert node.wait(60) == 0
+    assert time.monotonic() - begun < 30
 
 
 def status(home: Path) -> dict[str, object]:

@@ -61,7 +61,7 @@ def test_the_command_tells_that_all_agree(nodes: Nodes, tmp_path: Path) -> None:
     members = [f"--member={name}={nodes.tree.node(name).url}" for name in (ONE, TWO)]
     done = subprocess.run(
         [sys.executable, "-m", "tocsin.cli.main", *command, *members, "--member=away=http://127.0.0.1:9"],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
     said = json.loads(done.stdout)

@@ -162,7 +162,7 @@ def test_a_new_node_trusts_a_block_that_more_members_name_than_may_lie(running: 
 def test_mistakes_get_a_sentence(tmp_path: Path, words: tuple[str, ...], sentence: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tocsin.cli.main", *(word.format(tmp_path / "new") for word in words)],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
     assert done.returncode == 2
     assert sentence in done.stderr
