@@ -5,7 +5,7 @@ machines are one; words in CAPITALS, which the page tells to fill in; `systemctl
 folder; and block times and notices, since nobody waits three days here. What a comment before a block says:
 
 - `<!-- at annan -->`, `<!-- at each -->`, `<!-- at each but annan -->`: on whose machine;
-- `..., exit 1 -->`: the last line ends so; `..., until 0 -->`: it is repeated until it ends well;
+- `..., until 0 -->`, `..., until 1 -->`: the last line is repeated until it ends so;
 - `<!-- annan sends FILE to bureau:papers -->`: how a file gets from one machine to others.
 """
 
@@ -32,7 +32,7 @@ PASSPHRASE = "as long as a sentence, and nowhere else"
 PATIENCE_S = 60.0
 _PART = re.compile(r"^<!-- (?P<mark>[^\n]*?) -->\n(?:```sh\n(?P<block>.*?)^```)?|^```sh\n(?P<bare>.*?)^```", re.M | re.S)
 _SENDS = re.compile(r"(\w+|each) sends (\S+) to (\w+|all):(\S+)")
-_AT = re.compile(r"at (each|\w+)(?: but (\w+))?(?:, (exit 1|until 0))?")
+_AT = re.compile(r"at (each|\w+)(?: but (\w+))?(?:, until ([01]))?")
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["tests.operating.machines", "tocsin.cli.main"])
@@ -166,6 +166,8 @@ class Consortium:
         self.words: dict[str, str] = {}
         self.heard: Callable[[str, str], None] = lambda name, text: None
         """Called with what each command printed."""
+        self.meanwhile: Callable[[], object] = lambda: None
+        """Called while an outcome is waited for."""
         self._charter = folder / "charter.json"
         self._charter.write_bytes(charter)
 
@@ -188,14 +190,14 @@ class Consortium:
                 self._send(sends[1], sends[2], sends[3], sends[4], each)
             elif at is not None:
                 names = [one for one in each if one != at[2]] if at[1] == "each" else [at[1]]
-                self._at(names, block, at[3] or "exit 0")
+                self._at(names, block, int(at[3]) if at[3] else None)
         return {name: machine.said for name, machine in self.machines.items()}
 
     def close(self) -> None:
         for machine in self.machines.values():
             machine.stop()
 
-    def _at(self, names: list[str], block: str, how: str) -> None:
+    def _at(self, names: list[str], block: str, awaited: int | None) -> None:
         lines = [line for line in block.replace("\\\n", " ").splitlines() if line.strip()]
         for place, line in enumerate(lines):
             if line.startswith("export "):
@@ -205,20 +207,20 @@ class Consortium:
             for group in [[name] for name in names] if "systemctl restart" in line else [names]:
                 running = {name: self.machines[name].start(self._for(self.machines[name], line)) for name in group}
                 for name, one in running.items():
-                    self._ended(name, line, one.end(), how if last else "exit 0")
+                    self._ended(name, line, one.end(), awaited if last else None)
                 if "systemctl restart" in line and len(names) > 1:
-                    self._ended(name, "tocsin node status node", Ended(1, ""), "until 0")
+                    self._ended(name, "tocsin node status node", Ended(1, ""), 0)
 
-    def _ended(self, name: str, line: str, ended: Ended, how: str) -> None:
+    def _ended(self, name: str, line: str, ended: Ended, awaited: int | None) -> None:
         machine = self.machines[name]
         until = time.monotonic() + PATIENCE_S
-        while how == "until 0" and ended.code and time.monotonic() < until:
+        while awaited not in (None, ended.code) and time.monotonic() < until:
+            self.meanwhile()
             time.sleep(0.3)
             ended = machine.start(self._for(machine, line)).end()
         machine.said = ended.text
         self.heard(name, ended.text)
-        wanted = 1 if how == "exit 1" else 0
-        assert ended.code == wanted, f"{name}$ {line}\n{ended.text}\n{machine.log()}"
+        assert ended.code == (awaited or 0), f"{name}$ {line}\n{ended.text}\n{machine.log()}"
         found = re.findall(r"\b[0-9a-f]{64}\b", ended.text)
         for word, command in (("DIGEST", "founding check"), ("MESSAGE", "motion list")):
             if command in line and found:

@@ -2,7 +2,9 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -10,10 +12,14 @@ import pytest
 
 from tests.engine.comet import installed
 from tests.node.net import until
-from tests.operating.machines import NET, PAGES, Consortium, Machine, parts
+from tests.operating.machines import NET, PAGES, PASSPHRASE, Consortium, Machine, parts
 from tocsin import charters
+from tocsin.cli.acting import hand_in
+from tocsin.cli.output import Failure
+from tocsin.kernel.acts import Present
 from tocsin.kernel.envelope import encode
 from tocsin.node import config as configs
+from tocsin.node.keys import Keystore
 from tocsin.node.remote import Remote, RemoteError, caller
 from tocsin.tlog import checkpoint, note
 
@@ -155,6 +161,16 @@ def test_upgrade(consortium: Consortium) -> None:
     left = ["annan", "beimen", "bureau", "yanshui"]
     seen: list[str] = []
     consortium.heard = lambda name, text: seen.append(text) if name == "bureau" else None
+    machine = consortium.machines["annan"]
+    signer = Keystore.open(machine.folder / "node" / "keys.json", PASSPHRASE.encode).signer(NET, "annan", "act")
+    url = f"http://127.0.0.1:{machine.http}"
+
+    def act() -> None:
+        # A block comes once a minute at least; this test does not wait so long.
+        with suppress(Failure):
+            hand_in(url, NET, "annan", signer, [Present(int(time.time()) // 86_400)])
+
+    consortium.meanwhile = act
     consortium.play("upgrade.md", left)
     assert any("is under protocol 2 from block" in text for text in seen)
     agreed(consortium, left)

@@ -253,7 +253,7 @@ def _neighbour(options: argparse.Namespace, change: Callable[[NetworkUse, Offer]
     if options.json:
         print_json({"config": str(path), "member": offer.founder.id})
     else:
-        print(f"{offer.founder.id} {what}. Start the node again.")
+        print(f"{offer.founder.id} {what}, from the next start of the node on.")
     return 0
 
 
