@@ -68,7 +68,8 @@ func run(o options) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	defer net.Cleanup()
+	// Not net.Cleanup: it closes databases under goroutines that still read them, and this process ends anyway.
+	defer os.RemoveAll(net.BaseDir)
 	chain := &chain{client: net.Validators[0].RPCClient, config: net.Config}
 	policy, err := found(chain, people)
 	if err != nil {

@@ -72,6 +72,10 @@ func start(people []*person, o options) (*network.Network, error) {
 	config.AppConstructor = func(val network.ValidatorI) servertypes.Application {
 		comet := val.GetCtx().Config
 		comet.Mempool.Size, comet.Mempool.CacheSize = poolSize, 2*poolSize
+		comet.Mempool.RecheckTimeout = 10 * time.Second
+		// Accounts number their transactions, and those that come to a pool by two ways may overtake each other, and
+		// fail: only the first validator, which takes the load, hands them on.
+		comet.Mempool.Broadcast = comet.Moniker == "node0"
 		return construct(val)
 	}
 	folder, err := os.MkdirTemp("", "tocsin-bench-group-")
