@@ -16,6 +16,7 @@ from tocsin.client.signing import found_with, prove_possession
 from tocsin.kernel.acts import AdmitMotion, Judge, Keys, Present, Submit
 from tocsin.kernel.digest import message_id
 from tocsin.kernel.envelope import encode
+from tocsin.node import config as configs
 from tocsin.node import places, testnet
 from tocsin.node.keys import PASSPHRASE_VARIABLE, DevKeys, KdfCost, Keystore
 from tocsin.node.testnet import ROLES
@@ -130,7 +131,13 @@ def test_an_agency_from_init_to_join_and_through_a_reset(nodes: Nodes, tmp_path:
         stop(node)
     before = nodes.live(RELAY, LOWER).records.durable[1]
     assert "--yes" in command("node", "reset", home, "--network", LOWER, code=2)
-    command("node", "reset", home, "--network", LOWER, "--yes")
+    places.database(configs.load(home).data_dir, LOWER).write_bytes(bytes(range(256)) * 32)
+    reset = ["node", "reset", home, "--network", LOWER, "--yes"]
+    assert "--papers" in command(*reset, code=2)
+    (tmp_path / "broken").write_bytes((tmp_path / "founding").read_bytes()[:-9])
+    assert "does not hold" in command(*reset, "--genesis", tmp_path / "genesis", "--founding", tmp_path / "broken", code=2)
+    command(*reset, "--genesis", tmp_path / "genesis", "--founding", tmp_path / "founding")
+    command(*reset)
     node = start(home)
     try:
         until(lambda: status(home)["size"] >= before)

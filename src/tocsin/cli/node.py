@@ -18,7 +18,7 @@ from tocsin.cli.verify import read
 from tocsin.client.signing import SigningError, verify_founding
 from tocsin.engine.cometbft.home import node_id
 from tocsin.kernel.acts import Join
-from tocsin.kernel.genesis import MAX_GENESIS, Founding, GenesisError, decode_genesis
+from tocsin.kernel.genesis import MAX_GENESIS, Founding, Genesis, GenesisError, decode_genesis
 from tocsin.node import ceremony, diagnosis, neighbours, places
 from tocsin.node import config as configs
 from tocsin.node.agency import Agency
@@ -28,7 +28,7 @@ from tocsin.node.diagnosis import Diagnosis
 from tocsin.node.keys import KeystoreError
 from tocsin.node.remote import Remote, RemoteError, call, caller
 from tocsin.node.station import found_here
-from tocsin.store.errors import StoreError
+from tocsin.store.errors import StoreBusy, StoreError
 from tocsin.store.store import Store
 
 _MAX_STATUS = 4 * 1024 * 1024
@@ -44,9 +44,7 @@ def add(verbs: Any) -> None:
         "tocsin node init annan --genesis tainan.genesis --founding tainan.founding --member annan "
         "--keystore keys.json --engine follow --follow bureau --peer bureau=http://10.0.0.2:8440",
     )  # fmt: skip
-    init.add_argument("--papers", type=Path, help="folder of the founding: genesis, signatures, everybody's addresses")
-    init.add_argument("--genesis", type=Path, help="the network's genesis file, if there is no such folder")
-    init.add_argument("--founding", type=Path, help="its founding signatures")
+    _add_papers(init)
     init.add_argument("--member", help="who we are there; leave it out to observe")
     init.add_argument("--keystore", type=Path, default=Path("keys.json"), help="as seen from DIR (keys.json)")
     init.add_argument("--listen", default="127.0.0.1:8440", help="host:port (127.0.0.1:8440)")
@@ -82,6 +80,7 @@ def add(verbs: Any) -> None:
     )  # fmt: skip
     reset.add_argument("--network", required=True, help="origin")
     reset.add_argument("--yes", action="store_true", help="do it")
+    _add_papers(reset)
 
 
 def _action(actions: Any, name: str, help: str, run: Any, example: str) -> Any:
@@ -92,15 +91,19 @@ def _action(actions: Any, name: str, help: str, run: Any, example: str) -> Any:
     return parser
 
 
+def _add_papers(parser: Any) -> None:
+    parser.add_argument("--papers", type=Path, help="folder of the founding: genesis, signatures, all addresses")
+    parser.add_argument("--genesis", type=Path, help="the network's genesis file, if there is no such folder")
+    parser.add_argument("--founding", type=Path, help="its founding signatures")
+
+
 def run_init(options: argparse.Namespace) -> int:
     """Write the configuration and found the network here."""
     folder: Path = options.dir
-    genesis_bytes, founding_bytes = _papers(options)
+    genesis, genesis_bytes, founding_bytes = _founding(options)
     try:
-        genesis = decode_genesis(genesis_bytes)
-        verify_founding(genesis, msgspec.json.decode(founding_bytes, type=Founding))
         offers = ceremony.read_offers(options.papers) if options.papers else []
-    except (GenesisError, SigningError, msgspec.DecodeError, ceremony.CeremonyError) as error:
+    except ceremony.CeremonyError as error:
         raise Failure(f"This founding does not hold: {error}") from error
     use = NetworkUse(
         genesis.origin, options.engine, options.member, options.follow, _pairs(options.peer),
@@ -134,6 +137,17 @@ def run_init(options: argparse.Namespace) -> int:
         if "cometbft" in said:
             print(f"The other members' CometBFT dials {said['cometbft']}@HOST:PORT.")
     return 0
+
+
+def _founding(options: argparse.Namespace) -> tuple[Genesis, bytes, bytes]:
+    """The genesis of the papers that are named, and both files; raises Failure unless they hold."""
+    genesis_bytes, founding_bytes = _papers(options)
+    try:
+        genesis = decode_genesis(genesis_bytes)
+        verify_founding(genesis, msgspec.json.decode(founding_bytes, type=Founding))
+    except (GenesisError, SigningError, msgspec.DecodeError) as error:
+        raise Failure(f"This founding does not hold: {error}") from error
+    return genesis, genesis_bytes, founding_bytes
 
 
 def _papers(options: argparse.Namespace) -> tuple[bytes, bytes]:
@@ -211,12 +225,7 @@ def run_reset(options: argparse.Namespace) -> int:
     folder = places.folder(config.data_dir, options.network)
     if not options.yes:
         raise Failure(f"This removes {folder}, which is then fetched anew from the others. Say so with --yes.")
-    try:
-        with Store.open(places.database(config.data_dir, options.network)) as store:
-            network = store.network(options.network)
-            papers = network.genesis, network.founding
-    except (StoreError, KeyError) as error:
-        raise Failure(f"{error} Stop the node first.") from error
+    papers = _own_papers(config, options)
     key = places.node_key(config.data_dir, options.network)
     shutil.rmtree(folder)
     places.keep_node_key(config.data_dir, options.network, key)
@@ -227,6 +236,26 @@ def run_reset(options: argparse.Namespace) -> int:
     else:
         print(f"{folder} is empty again. What was signed stays in {heads}; start the node to catch up.")
     return 0
+
+
+def _own_papers(config: Config, options: argparse.Namespace) -> tuple[bytes, bytes]:
+    """Genesis and founding of the network to reset: as it is here, or, where that cannot be read, as it is named."""
+    try:
+        with Store.open(places.database(config.data_dir, options.network)) as store:
+            network = store.network(options.network)
+            return network.genesis, network.founding
+    except StoreBusy as error:
+        raise Failure(f"{error} Stop the node first.") from error
+    except (StoreError, KeyError) as error:
+        if options.papers is None and options.genesis is None:
+            raise Failure(
+                f"{error} To reset it all the same, name the folder of the founding by --papers, or its files by "
+                "--genesis and --founding; every member has them, and serves them."
+            ) from error
+    genesis, *papers = _founding(options)
+    if genesis.origin != options.network:
+        raise Failure(f"These are the papers of {genesis.origin}, not of {options.network}.")
+    return papers[0], papers[1]
 
 
 def run_meet(options: argparse.Namespace) -> int:
