@@ -349,6 +349,32 @@ def power_cut(run: Running) -> str:
     return "all"
 
 
+def reset_node(run: Running) -> str:
+    """A node's records are lost; `tocsin node reset` gets them anew from the others, by a snapshot or block by block."""
+    name = run.chance.choice([one for one in run.names if one != RELAY])
+    origin = run.tree.node(name).networks[0]
+    run.kill(name)
+    run.down.add(name)
+    # As from a bad disk: the database is no database any more.
+    database = places.database(configs.load(run.folder / name).data_dir, origin)
+    database.write_bytes(run.chance.randbytes(8192))
+    papers = []
+    for option, data in zip(("genesis", "founding"), run.client_of(origin).genesis(), strict=True):
+        path = run.folder / f"{origin.replace('/', '+')}.{option}"
+        path.write_bytes(data)
+        papers += [f"--{option}", str(path)]
+    subprocess.run(
+        [sys.executable, "-m", "tocsin.cli.main", "node", "reset", str(run.folder / name), "--network", origin, "--yes",
+         *papers],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    run.start_node(name)
+    own, other = Remote(run.client, run.tree.node(name).url, origin), run.client_of(origin)
+    _until(lambda: own.status()["final"] >= other.status()["final"] > 0, f"{name} does not come back after its reset")
+    run.down.discard(name)
+    return f"{name} of {origin}"
+
+
 def pause(run: Running) -> str:
     """SIGSTOP of a node for a while."""
     name = run.chance.choice(run.names)
@@ -432,7 +458,7 @@ def garbage(run: Running) -> str:
     return f"{held} connections; live meanwhile after {took:.1f} s"
 
 
-ANY: tuple[Fault, ...] = (kill_node, kill_carrier, power_cut, pause, wrong_clock, kill_node, garbage)
+ANY: tuple[Fault, ...] = (kill_node, kill_carrier, power_cut, pause, wrong_clock, kill_node, garbage, reset_node)
 
 
 def _until(done: Callable[[], bool], what: str) -> None:
