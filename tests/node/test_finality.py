@@ -81,16 +81,26 @@ def test_a_restored_backup_catches_up_before_it_signs(build: Callable[..., Nodes
     nodes.start(TWO)
     nodes.act(ONE, ORIGIN, ONE, Present(1))
     signed = nodes.final(TWO, ORIGIN, size(nodes))
-    nodes.stop(ONE, TWO)
+    nodes.stop()
     shutil.rmtree(data)
     shutil.copytree(tmp_path / "backup", data)
-    # Who orders is away: the backup is all there is, and nothing shorter than what was signed is signed.
+    # The others are away: the backup is all there is, and nothing shorter than what was signed is signed.
     nodes.start(TWO)
     live = nodes.live(TWO, ORIGIN)
     assert live.records.durable[1] < signed.size
     assert nodes.remote(TWO, ORIGIN).cosigned(live.records.durable[1], 0.5) is None
-    nodes.start(ONE)
+    nodes.start(ONE, THREE)
     assert nodes.final(TWO, ORIGIN, signed.size) == signed
+
+
+def test_what_one_has_collected_makes_it_final_for_others_too(build: Callable[..., Nodes]) -> None:
+    """One node cannot reach the third signer; who can passes on what it has collected."""
+    urls: dict[str, str] = {ONE: "http://127.0.0.1:9"}
+    nodes = build(lambda name, config: through(config, TWO, urls[ONE]) if name == ONE else config)
+    nodes.start(ONE, TWO, THREE)
+    nodes.act(ONE, ORIGIN, ONE, Present(1))
+    nodes.final(THREE, ORIGIN, size(nodes))
+    nodes.final(ONE, ORIGIN, size(nodes))
 
 
 def test_a_forked_log_is_never_signed(build: Callable[..., Nodes]) -> None:

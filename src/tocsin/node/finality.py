@@ -93,6 +93,7 @@ class Finality:
         self._say = say
         self._own: OrderedDict[int, bytes] = OrderedDict()
         self._known = 0
+        self._asked = 0
         self._later: dict[int, float] = {}
         self.error = ""
         self._final = self._stored()
@@ -233,7 +234,8 @@ class Finality:
         if own is not None:
             self._take(lines, signers, text, note.parse(own).signatures)
         until = monotonic() + _GIVE_UP_S
-        asked = {self._asking.submit(self._ask, id, size): id for id in self._remotes}
+        again, self._asked = size == self._asked, size
+        asked = {self._asking.submit(self._ask, id, size, again): id for id in self._remotes}
         while not self._stopping.is_set():
             if self._enough(lines, signers):
                 self._keep(size, text, lines, signers)
@@ -249,10 +251,11 @@ class Finality:
             for future in done:
                 self._take(lines, signers, text, self._hear(asked.pop(future), size, text, future))
 
-    def _ask(self, id: str, size: int) -> bytes | None:
-        """What a member signed itself; of a change of the roster rather what it collected, if it did."""
+    def _ask(self, id: str, size: int, again: bool) -> bytes | None:
+        """What a member signed itself. Of a change of the roster, and where that did not suffice before, rather what it
+        collected: who signed may be gone since."""
         remote = self._remotes[id]
-        collected = remote.final(size) if size - 2 in self.epochs.steps(0) else None
+        collected = remote.final(size) if again or size - 2 in self.epochs.steps(0) else None
         return collected or remote.cosigned(size, _ASK_S)
 
     def _hear(self, id: str, size: int, text: str, future: "Future[bytes | None]") -> Sequence[Signature]:
