@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.node.net import Nodes, until
+from tests.node.net import Nodes, command, until
 from tocsin.cli.node import status_of
 from tocsin.client.signing import found_with, prove_possession
 from tocsin.kernel.acts import AdmitMotion, Judge, Keys, Present, Submit
@@ -31,16 +31,6 @@ def nodes(tmp_path: Path) -> Iterator[Nodes]:
     made = Nodes(tmp_path / "nodes", testnet.shape(3, [1, 1]))
     yield made
     made.close()
-
-
-def command(*words: object, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "tocsin.cli.main", *map(str, words)], capture_output=True, text=True, timeout=180,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout if code == 0 else done.stdout + done.stderr
 
 
 def test_a_network_that_fails_takes_no_other_with_it(nodes: Nodes) -> None:

@@ -6,7 +6,6 @@ Every key stands in plain text in the tree's directory: never for a real network
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -247,16 +246,23 @@ def start(folder: Path, only: Sequence[str] | None = None) -> Tree:
     nodes = []
     for node in tree.nodes:
         if (only is None or node.name in only) and not running(folder, node):
-            with (folder / node.name / "node.log").open("ab") as log:
-                process = subprocess.Popen(
-                    [sys.executable, "-m", "tocsin.cli.main", "node", "start", str(folder / node.name)],
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                )  # fmt: skip
-            node = msgspec.structs.replace(node, pid=process.pid)
+            node = msgspec.structs.replace(node, pid=_spawn(folder / node.name))
         nodes.append(node)
     tree = msgspec.structs.replace(tree, nodes=nodes)
     _save(folder, tree)
     return tree
+
+
+def _spawn(home: Path) -> int:
+    """Run a node beside us, whatever becomes of us; its process id."""
+    words = [sys.executable, "-m", "tocsin.cli.main", "node", "start", str(home)]
+    log = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    files = [
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(home / "node.log"), log, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    return os.posix_spawn(sys.executable, words, os.environ, file_actions=files, setsid=True)
 
 
 def wait_ready(folder: Path, timeout_s: float = READY_S) -> Tree:
