@@ -29,7 +29,7 @@ from tests.paths import ROOT
 PAGES = ROOT / "docs" / "operating"
 NET = "health.example/tw/tainan"
 PASSPHRASE = "as long as a sentence, and nowhere else"
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 _PART = re.compile(r"^<!-- (?P<mark>[^\n]*?) -->\n(?:```sh\n(?P<block>.*?)^```)?|^```sh\n(?P<bare>.*?)^```", re.M | re.S)
 _SENDS = re.compile(r"(\w+|each) sends (\S+) to (\w+|all):(\S+)")
 _AT = re.compile(r"at (each|\w+)(?: but (\w+))?(?:, until ([01]))?")
