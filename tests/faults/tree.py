@@ -370,7 +370,7 @@ def reset_node(run: Running) -> str:
     )  # fmt: skip
     run.start_node(name)
     own, other = Remote(run.client, run.tree.node(name).url, origin), run.client_of(origin)
-    _until(lambda: own.status()["final"] >= other.status()["final"] > 0, f"{name} does not come back after its reset")
+    _until(lambda: own.status().get("final", 0) >= other.status()["final"] > 0, f"{name} does not come back after its reset")
     run.down.discard(name)
     return f"{name} of {origin}"
 
@@ -405,7 +405,7 @@ def wrong_clock(run: Running) -> str:
     took = run.live()
     net = run.tree.net(run.tree.node(name).networks[0])
     remote, own = run.client_of(net.origin), Remote(run.client, run.tree.node(name).url, net.origin)
-    _until(lambda: own.status()["final"] >= remote.status()["final"] > 0, f"{name} with a wrong clock has no final head")
+    _until(lambda: own.status().get("final", 0) >= remote.status()["final"] > 0, f"{name} with a wrong clock has no final head")
     wrong.terminate()
     wrong.wait(30)
     run.start_node(name)
