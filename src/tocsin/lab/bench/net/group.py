@@ -24,16 +24,21 @@ class PeerMissing(Exception):
     """The program could not be built; the sentence says what to do."""
 
 
-def build(say: Callable[[str], None]) -> Path:
-    """The program, built if it is not in the cache: some minutes on two cores. Raises PeerMissing, EngineMissing."""
+def place() -> Path:
+    """Where the program of this source is, or would be. Raises PeerMissing."""
     files = sorted(path for path in SOURCE.glob("*") if path.suffix in (".go", ".mod", ".sum"))
     if not files:
         raise PeerMissing(f"The peer's source is not at {SOURCE}; run this from a checkout of the repository.")
     digest = sha256(b"".join(path.name.encode() + b"\0" + path.read_bytes() for path in files)).hexdigest()
-    cache = install.folder().parent
-    program = cache / f"bench-group-{digest[:16]}"
+    return install.folder().parent / f"bench-group-{digest[:16]}"
+
+
+def build(say: Callable[[str], None]) -> Path:
+    """The program, built if it is not in the cache: some minutes on two cores. Raises PeerMissing, EngineMissing."""
+    program = place()
     if program.is_file():
         return program
+    cache = program.parent
     cache.mkdir(parents=True, exist_ok=True)
     go = install.find_go(cache)
     say(f"Building the Cosmos SDK peer by {go}; this takes some minutes.")

@@ -13,7 +13,7 @@ from tocsin.engine.cometbft.home import node_id
 from tocsin.kernel.envelope import encode
 from tocsin.kernel.leaves import Recorded
 from tocsin.lab.bench.net.load import LoadFailed
-from tocsin.lab.bench.net.processes import bytes_in, child_of, cpu_s, free_ports
+from tocsin.lab.bench.net.processes import bytes_in, child_of, cpu_s, free_ports, machine_s
 from tocsin.lab.bench.world import AUTHOR, World, signer_of
 from tocsin.node import config as configs
 from tocsin.node import places, testnet
@@ -32,18 +32,21 @@ _MAX_PATH = 96
 
 
 class Cost(NamedTuple):
-    """Of all nodes so far: CPU seconds and bytes on disk of CometBFT, and of the node that is its application."""
+    """So far, of all nodes: CPU seconds and bytes on disk of CometBFT, and of the node that is its application; and
+    CPU seconds of all other programs but this one, which sends the load."""
 
     comet_cpu_s: float
     python_cpu_s: float
     comet_bytes: int
     python_bytes: int
+    others_cpu_s: float
 
     def since(self, before: "Cost") -> "Cost":
         """What was added."""
         return Cost(
             self.comet_cpu_s - before.comet_cpu_s, self.python_cpu_s - before.python_cpu_s,
             self.comet_bytes - before.comet_bytes, self.python_bytes - before.python_bytes,
+            self.others_cpu_s - before.others_cpu_s,
         )  # fmt: skip
 
 
@@ -73,10 +76,9 @@ class Nodes:
     def cost(self) -> Cost:
         """So far."""
         stores = sum(bytes_in(places.database(data, self._world.origin).parent) for data in self._data)
-        return Cost(
-            sum(map(cpu_s, self._comets)), sum(map(cpu_s, self._pids)),
-            sum(bytes_in(home / "data") for home in self._homes), stores,
-        )  # fmt: skip
+        comets, nodes = sum(map(cpu_s, self._comets)), sum(map(cpu_s, self._pids))
+        others = machine_s() - comets - nodes - time.process_time()
+        return Cost(comets, nodes, sum(bytes_in(home / "data") for home in self._homes), stores, others)
 
     @contextmanager
     def finals(self) -> Iterator[list[tuple[float, int]]]:

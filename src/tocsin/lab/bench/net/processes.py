@@ -17,6 +17,16 @@ def cpu_s(pid: int) -> float:
         return 0.0
 
 
+def machine_s() -> float:
+    """CPU seconds that all processes of the machine have taken; 0 where /proc does not say."""
+    try:
+        fields = Path("/proc/stat").read_text().split(maxsplit=9)[1:9]
+    except OSError:
+        return 0.0
+    user, nice, system, _idle, _wait, irq, softirq, steal = map(int, fields)
+    return (user + nice + system + irq + softirq + steal) / _TICKS
+
+
 def child_of(pid: int) -> int | None:
     """A process that this one has started, None if there is none."""
     for entry in Path("/proc").glob("[0-9]*"):

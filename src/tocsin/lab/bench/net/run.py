@@ -20,13 +20,12 @@ from tocsin.lab.bench.world import World
 Results = dict[str, Any]
 GIB = 4.0
 """Disk space that a run needs."""
-_SEEN_S = 4.0
-"""At a steady rate, ballots come so long after their report."""
 
 
 class Sizes(NamedTuple):
-    """How much a configuration does. `envelopes`: at most on their way `window`; `proposals`: the same for the peer,
-    with a `group_window`; `steady_s`: how long at the steady rate, which is `share` of the highest."""
+    """How much a configuration does. `envelopes`: at most `window` of them on their way; `proposals`, `group_window`:
+    the peer's. `steady_s`: how long at the steady rate, which is `share` of the highest; ballots follow their report
+    after `seen_s` there. `commit_ms`: pause after a block."""
 
     envelopes: int
     window: int
@@ -34,10 +33,11 @@ class Sizes(NamedTuple):
     group_window: int
     steady_s: float = 20.0
     share: float = 0.4
+    seen_s: float = 4.0
     commit_ms: int = 1000
 
 
-SIZES = {1: Sizes(24_000, 2048, 1400, 1024), 64: Sizes(2_400, 256, 8_192, 64)}
+SIZES = {1: Sizes(24_000, 2048, 1400, 1024), 64: Sizes(3_200, 512, 8_192, 64)}
 
 
 def sizes_for(acts: int) -> Sizes:
@@ -107,9 +107,7 @@ def configuration(setting: Setting, validators: int, acts: int, sizes: Sizes) ->
     return found
 
 
-def _ours(
-    setting: Setting, world: World, validators: int, full: Work, sizes: Sizes
-) -> tuple[Results, Work, float]:
+def _ours(setting: Setting, world: World, validators: int, full: Work, sizes: Sizes) -> tuple[Results, Work, float]:
     """At the highest rate, then at a steady one; also the work and the rate of the latter."""
     with _place(setting.folder / "tocsin") as place:
         with nodes.running(place, world, validators, sizes.commit_ms) as net:
@@ -125,8 +123,7 @@ def _ours(
     _all_recorded(kept, full.messages + calm.messages)
     eased = figures(slow, calm, 0)
     final = sorted(_to_final(slow, calm, kept, finals))
-    wall = loaded.blocks[-1].at - loaded.sent[0]
-    return {
+    found = {
         "decided_per_s": _decided_per_s(loaded, full, kept, sizes.window),
         "tx_per_s": top.tx_per_s,
         "loaded_block_s": top.block_s,
@@ -138,8 +135,9 @@ def _ours(
         "block_s": eased.block_s,
         "final_p50_s": quantile(final, 50),
         "final_p99_s": quantile(final, 99),
-        **_costs(cost, full, wall),
-    }, calm, rate
+    }
+    wall = loaded.blocks[-1].at - loaded.sent[0]
+    return found | _costs(cost, full, wall), calm, rate
 
 
 def _kvstore(
@@ -169,7 +167,7 @@ def _calm(world: World, acts: int, rate: float, sizes: Sizes) -> tuple[Work, flo
     """Work for some seconds at a rate."""
     rate = max(rate, 2.0)
     groups = max(2, int(rate * sizes.steady_s / ENVELOPES))
-    return make(world, now_ms(), groups, acts, int(rate * _SEEN_S / ENVELOPES) + 1), rate
+    return make(world, now_ms(), groups, acts, int(rate * sizes.seen_s / ENVELOPES) + 1), rate
 
 
 def _all_recorded(kept: Sequence[Kept], messages: int) -> None:
@@ -190,9 +188,7 @@ def _decided_per_s(loaded: Loaded, work: Work, kept: Sequence[Kept], window: int
     return decided / (loaded.blocks[last].at - loaded.blocks[first].at)
 
 
-def _to_final(
-    slow: Loaded, calm: Work, kept: Sequence[Kept], finals: Sequence[tuple[float, int]]
-) -> Iterator[float]:
+def _to_final(slow: Loaded, calm: Work, kept: Sequence[Kept], finals: Sequence[tuple[float, int]]) -> Iterator[float]:
     """Seconds from each envelope of the steady part to the final checkpoint that covers it."""
     size_of = {data: one.size for one in kept for data in one.envelopes}
     first, last = steady(slow, calm, 0)
@@ -213,6 +209,7 @@ def _costs(cost: Cost, work: Work, wall: float) -> Results:
         },
         "bytes_per_record": {"cometbft": cost.comet_bytes / records, "python": cost.python_bytes / records},
         "cores_busy": (cost.comet_cpu_s + cost.python_cpu_s) / wall / cores(),
+        "others_busy": cost.others_cpu_s / wall / cores(),
     }
 
 
