@@ -2,11 +2,11 @@
 
 A page's shell blocks are run line by line as they stand. What is put in the place of what is written: ports, since all
 machines are one; words in CAPITALS, which the page tells to fill in; `systemctl`, which starts and stops the node of that
-folder; and block times and notices, since nobody waits three days here. What a comment before a block says:
+folder; and block times and notices, since nobody waits three days here. What the line before a block says:
 
-- `<!-- at annan -->`, `<!-- at each -->`, `<!-- at each but annan -->`: on whose machine;
-- `..., until 0 -->`, `..., until 1 -->`: the last line is repeated until it ends so;
-- `<!-- annan sends FILE to bureau:papers -->`: how a file gets from one machine to others.
+- `*At annan:*`, `*At each:*`, `*At each but annan:*`: on whose machine;
+- `*At annan, until it exits with 0:*`: the last line is repeated until it ends so;
+- `*annan sends FILE to bureau:papers*`, without a block: how a file gets from one machine to others.
 """
 
 import multiprocessing
@@ -30,9 +30,9 @@ PAGES = ROOT / "docs" / "operating"
 NET = "health.example/tw/tainan"
 PASSPHRASE = "as long as a sentence, and nowhere else"
 PATIENCE_S = 120.0
-_PART = re.compile(r"^<!-- (?P<mark>[^\n]*?) -->\n(?:```sh\n(?P<block>.*?)^```)?|^```sh\n(?P<bare>.*?)^```", re.M | re.S)
-_SENDS = re.compile(r"(\w+|each) sends (\S+) to (\w+|all):(\S+)")
-_AT = re.compile(r"at (each|\w+)(?: but (\w+))?(?:, until ([01]))?")
+_PART = re.compile(r"^\*(?P<mark>[^*\n]+)\*\n\n?(?:```sh\n(?P<block>.*?)^```)?|^```sh\n(?P<bare>.*?)^```", re.M | re.S)
+_SENDS = re.compile(r"(\w+) sends (\S+) to (\w+):(\S+)")
+_AT = re.compile(r"At (\w+)(?: but (\w+))?(?:, until it exits with ([01]))?:")
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["tests.operating.machines", "tocsin.cli.main"])
@@ -245,7 +245,7 @@ class Consortium:
         return line.replace("--charter pilot", f"--charter {self._charter}")
 
     def _send(self, sender: str, what: str, receiver: str, where: str, each: list[str]) -> None:
-        for name in each if sender == "each" else [sender]:
+        for name in each if sender == "Each" else [sender]:
             source = self.machines[name]
             path = source.folder / what.replace("$ME", name)
             for other in self.machines if receiver == "all" else [receiver]:
