@@ -126,7 +126,7 @@ def test_restore(consortium: Consortium) -> None:
         assert status(consortium.machines[name])["contradictions"] == 0
 
 
-def test_a_node_without_what_it_signed_refuses_to_start(consortium: Consortium) -> None:
+def test_a_node_without_what_it_signed_refuses_to_start_and_to_begin_again(consortium: Consortium) -> None:
     machine = consortium.machines["houbi"]
     path = machine.folder / "node" / "signed-heads" / "votes" / NET.replace("/", "+")
     machine.stop()
@@ -134,6 +134,9 @@ def test_a_node_without_what_it_signed_refuses_to_start(consortium: Consortium) 
     machine.run()
     until(lambda: "what this validator voted on last" in machine.start("tocsin node status node").end().text)
     machine.stop()
+    refused = machine.start(f"tocsin node reset node --network {NET} --yes").end()
+    assert refused.code == 2
+    assert "would forget what it signed" in refused.text
     aside.rename(path)
     machine.run()
     until(lambda: machine.start("tocsin node status node").end().code == 0)

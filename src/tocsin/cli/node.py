@@ -225,11 +225,17 @@ def run_reset(options: argparse.Namespace) -> int:
     folder = places.folder(config.data_dir, options.network)
     if not options.yes:
         raise Failure(f"This removes {folder}, which is then fetched anew from the others. Say so with --yes.")
+    heads = places.signed_heads(config.signed_heads, options.network)
+    for kept in (heads, places.last_votes(config.signed_heads, options.network)):
+        if not kept.exists():
+            raise Failure(
+                f"{kept} is missing, so this node would forget what it signed. Bring it back; if it is lost, follow "
+                "docs/operating/restore.md, from the part on a lost disk."
+            )
     papers = _own_papers(config, options)
     key = places.node_key(config.data_dir, options.network)
     shutil.rmtree(folder)
     places.keep_node_key(config.data_dir, options.network, key)
-    heads = places.signed_heads(config.signed_heads, options.network)
     found_here(config, *papers)
     if options.json:
         print_json({"origin": options.network, "removed": str(folder), "kept": str(heads)})
