@@ -75,6 +75,7 @@ def run(
         setting = Setting(Path(scratch), comet, peer, step)
         for number in validators:
             for each in acts:
+                say(f"Measuring {number} validators with {each} acts an envelope; this takes some minutes.")
                 results["configurations"].append(configuration(setting, number, each, sizes(each)))
     results["bars"] = bars(results["configurations"])
     return results
