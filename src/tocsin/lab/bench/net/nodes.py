@@ -77,7 +77,7 @@ class Nodes:
         """So far."""
         stores = sum(bytes_in(places.database(data, self._world.origin).parent) for data in self._data)
         comets, nodes = sum(map(cpu_s, self._comets)), sum(map(cpu_s, self._pids))
-        others = max(0.0, machine_s() - comets - nodes - time.process_time())
+        others = machine_s() - comets - nodes - time.process_time()
         return Cost(comets, nodes, sum(bytes_in(home / "data") for home in self._homes), stores, others)
 
     @contextmanager

@@ -210,7 +210,7 @@ def _costs(cost: Cost, work: Work, wall: float) -> Results:
         },
         "bytes_per_record": {"cometbft": cost.comet_bytes / records, "python": cost.python_bytes / records},
         "cores_busy": (cost.comet_cpu_s + cost.python_cpu_s) / wall / cores(),
-        "others_busy": cost.others_cpu_s / wall / cores(),
+        "others_busy": max(0.0, cost.others_cpu_s) / wall / cores(),
     }
 
 
