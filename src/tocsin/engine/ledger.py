@@ -4,7 +4,7 @@ Each engine drives one; a node with thousands of networks, and the replay, drive
 blocks share a commit.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from tocsin.engine.ed25519 import holds
@@ -46,6 +46,18 @@ class Records(Protocol):
     def inclusion(self, index: int, size: int) -> tuple[bytes, ...]: ...
 
     def consistency(self, size1: int, size2: int) -> tuple[bytes, ...]: ...
+
+
+class Journal(Records, Protocol):
+    """Records that can be read back block by block."""
+
+    @property
+    def durable(self) -> tuple[int, int]:
+        """Height and size of the last block on disk."""
+
+    def blocks(self, first: int = 0, last: int | None = None) -> Iterator[Any]:
+        """Blocks from one height to another."""
+        ...
 
 
 class LedgerStale(Exception):

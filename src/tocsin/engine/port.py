@@ -40,6 +40,17 @@ class EngineHalted(Exception):
     """The engine has stopped. Whether an envelope still waiting was taken is unknown: look it up, or send it again;
     it is never taken twice."""
 
+    @classmethod
+    def because(cls, error: BaseException | None) -> "EngineHalted":
+        """Of what halted the engine; None: it was told to stop."""
+        why = "it was told to" if error is None else str(error)
+        halted = cls(
+            f"The engine has stopped: {why} Whether an envelope without a receipt was taken is unknown; look it up "
+            "or send it again after the start, it is never taken twice."
+        )
+        halted.__cause__ = error
+        return halted
+
 
 class EngineBusy(Exception):
     """Too many envelopes wait; nothing happened, send this one again a little later."""

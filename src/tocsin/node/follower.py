@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from tocsin.engine.delivery import Delivery
 from tocsin.engine.ledger import Ledger
 from tocsin.engine.port import Clock, EngineBusy, EngineHalted, FinalBlock, Receipt, Ticket
 from tocsin.engine.signatures import Checker
@@ -67,9 +68,8 @@ class Follower:
         self._clock = clock
         self._say = say
         self._ledger = Ledger(records, verifier)
-        self._final = records.durable[0]
+        self._delivery = Delivery(records)
         self._lock = threading.Lock()
-        self._progress = threading.Condition(self._lock)
         self._waiting: dict[str, Ticket] = {}
         self._error: BaseException | None = None
         self._running = True
@@ -100,24 +100,15 @@ class Follower:
 
     def blocks(self, after: int) -> Iterator[FinalBlock]:
         """All final blocks above a height, as they come (see the port)."""
-        reached = after
-        while True:
-            with self._progress:
-                while self._final <= reached and self._running:
-                    self._progress.wait()
-                final = self._final
-            if final <= reached:
-                return
-            yield from self._records.blocks(reached + 1, final)
-            reached = final
+        return self._delivery.blocks(after)
 
     def final(self) -> int:
         """Height of the last block made again here."""
-        return self._final
+        return self._delivery.height
 
     def confirmed(self) -> int:
         """The same: a member signs what it executed itself."""
-        return self._final
+        return self._delivery.height
 
     @property
     def error(self) -> BaseException | None:
@@ -142,7 +133,7 @@ class Follower:
             self._running = False
             left = list(self._waiting.values())
             self._waiting.clear()
-            self._progress.notify_all()
+        self._delivery.end()
         for ticket in left:
             ticket.fail(self._halted())
 
@@ -150,7 +141,7 @@ class Follower:
         for place, source in enumerate(self._sources):
             try:
                 # Who orders is asked first and waited for; the others only lend what they have.
-                return source.blocks(self._final, _WAIT_S if place == 0 else 0)
+                return source.blocks(self._delivery.height, _WAIT_S if place == 0 else 0)
             except RemoteError as error:
                 if place == 0:
                     self._say(str(error))
@@ -161,7 +152,7 @@ class Follower:
 
     def _take(self, blocks: list[BlockFile]) -> None:
         for block in blocks:
-            if block.height <= self._final:
+            if block.height <= self._delivery.height:
                 continue
             if block.at > self._clock() + AHEAD_MS:
                 self._say(f"block {block.height} of {self._records.origin} says it is of {block.at}, in the future")
@@ -169,9 +160,8 @@ class Follower:
                 return
             outcome = remake(self._ledger, block)
             self._ledger.commit(outcome)
+            self._delivery.reach(outcome.height)
             with self._lock:
-                self._final = outcome.height
-                self._progress.notify_all()
                 settled = [(self._waiting.pop(one.digest, None), one) for one in outcome.consumed]
             for position, (ticket, envelope) in enumerate(settled):
                 if ticket is not None:

@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
 
 from tocsin.engine.cometbft import home
 from tocsin.engine.cometbft.application import Application
@@ -22,7 +21,8 @@ from tocsin.engine.cometbft.process import Process
 from tocsin.engine.cometbft.rpc import Rpc, RpcError, RpcUnreachable
 from tocsin.engine.cometbft.server import Server
 from tocsin.engine.cometbft.snapshots import Rows, Snapshots
-from tocsin.engine.ledger import Records
+from tocsin.engine.delivery import Delivery
+from tocsin.engine.ledger import Journal
 from tocsin.engine.port import Clock, EngineBusy, EngineHalted, FinalBlock, Receipt, Ticket
 from tocsin.engine.signatures import Checker
 from tocsin.kernel.block import Outcome
@@ -43,18 +43,6 @@ _RETRY_S = 0.25
 """Pause while CometBFT does not answer."""
 _RECHECK_S = 1.0
 """Longest sleep before a deadline, so that a clock that is set or jumps is noticed; and between two ticks."""
-
-
-class Journal(Records, Protocol):
-    """Records that can be read back block by block."""
-
-    @property
-    def durable(self) -> tuple[int, int]:
-        """Height and size of the last block on disk."""
-
-    def blocks(self, first: int = 0, last: int | None = None) -> Iterator[Any]:
-        """Blocks from one height to another."""
-        ...
 
 
 class _Waiting:
@@ -88,19 +76,16 @@ class CometEngine:
 
         Raises HeightsLost where the home belongs to another store.
         """
-        self._records = records
         self._clock = clock
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
-        self._progress = threading.Condition(self._lock)
         self._waiting: dict[bytes, _Waiting] = {}
         self._inbox: deque[bytes] = deque()
-        self._final = records.durable[0]
+        self._delivery = Delivery(records)
         self._last = time.monotonic()
         # Where each block was kept, a header had named the hash of the one before it.
-        self._confirmed = self._final - 1
+        self._confirmed = self._delivery.height - 1
         self._stopping = False
-        self._stopped = False
         self._closed = False
         self._trouble = ""
         self._elsewhere: tempfile.TemporaryDirectory[str] | None = None
@@ -133,7 +118,7 @@ class CometEngine:
             return envelope
         with self._lock:
             if self._stopping:
-                raise self._halted()
+                raise EngineHalted.because(self._error)
             if envelope.data in self._waiting:
                 # Nothing is known of it yet; who asks again hears what the first one hears.
                 return self._waiting[envelope.data].ticket
@@ -146,20 +131,11 @@ class CometEngine:
 
     def blocks(self, after: int) -> Iterator[FinalBlock]:
         """All final blocks above a height, as they come (see the port)."""
-        reached = after
-        while True:
-            with self._progress:
-                while self._final <= reached and not self._stopped:
-                    self._progress.wait()
-                final = self._final
-            if final <= reached:
-                return
-            yield from self._records.blocks(reached + 1, final)
-            reached = final
+        return self._delivery.blocks(after)
 
     def final(self) -> int:
         """Height of the last final block."""
-        return self._final
+        return self._delivery.height
 
     def confirmed(self) -> int:
         """Height of the last block whose hash a later header names (see the port)."""
@@ -250,9 +226,9 @@ class CometEngine:
         with self._lock:
             self._last = time.monotonic()
             # This block's header, on which the validators agreed, names the hash that the one before it led to.
-            self._confirmed = self._final
+            self._confirmed = self._delivery.height
             if outcome.changed:
-                self._final = outcome.height
+                self._delivery.reach(outcome.height)
                 self._peers_in_doubt = self._peers_in_doubt or bool(outcome.changes["member"])
             for position, envelope in enumerate(outcome.consumed):
                 mine = self._waiting.pop(envelope.data, None)
@@ -268,7 +244,6 @@ class CometEngine:
                     answers.append((self._waiting.pop(data).ticket, Refusal(Reason.SEEN_BEFORE)))
                 elif waiting.envelope.header.valid_until <= outcome.at:
                     answers.append((self._waiting.pop(data).ticket, Refusal(Reason.EXPIRED)))
-            self._progress.notify_all()
             self._work.notify_all()
         for ticket, answer in answers:
             ticket.settle(answer)
@@ -276,9 +251,9 @@ class CometEngine:
     def restored(self) -> None:
         """Everything up to the snapshot is final, and a header that the light client checked names its hash."""
         with self._lock:
-            self._final = self._confirmed = self._application.ledger.state.meta.height
+            self._confirmed = self._application.ledger.state.meta.height
+            self._delivery.reach(self._confirmed)
             self._deadline = self._application.ledger.state.next_deadline()
-            self._progress.notify_all()
 
     # The thread that offers.
 
@@ -384,18 +359,8 @@ class CometEngine:
 
     def _finish(self) -> None:
         with self._lock:
-            self._stopped = True
             left = list(self._waiting.values())
             self._waiting.clear()
-            self._progress.notify_all()
+        self._delivery.end()
         for waiting in left:
-            waiting.ticket.fail(self._halted())
-
-    def _halted(self) -> EngineHalted:
-        why = "it was told to" if self._error is None else str(self._error)
-        halted = EngineHalted(
-            f"The engine has stopped: {why} Whether an envelope without a receipt was taken is unknown; look it up "
-            "or send it again after the start, it is never taken twice."
-        )
-        halted.__cause__ = self._error
-        return halted
+            waiting.ticket.fail(EngineHalted.because(self._error))

@@ -8,9 +8,10 @@ gather for the next block, and blocks gather for the next commit.
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
-from tocsin.engine.ledger import Ledger, Records
+from tocsin.engine.delivery import Delivery
+from tocsin.engine.ledger import Journal, Ledger
 from tocsin.engine.port import Clock, EngineBusy, EngineHalted, FinalBlock, Receipt, Ticket
 from tocsin.engine.signatures import Checker, Verifying, current
 from tocsin.kernel.block import Outcome, checks
@@ -28,18 +29,6 @@ _MAX_STAGED = 2
 """Blocks that may wait for the commit that runs; more would only add to what a crash forgets."""
 _RECHECK_S = 1.0
 """Longest sleep before a deadline, so that a clock that is set or jumps is noticed."""
-
-
-class Journal(Records, Protocol):
-    """Records that can be read back block by block."""
-
-    @property
-    def durable(self) -> tuple[int, int]:
-        """Height and size of the last block on disk."""
-
-    def blocks(self, first: int = 0, last: int | None = None) -> Iterator[Any]:
-        """Blocks from one height to another."""
-        ...
 
 
 class _Waiting(NamedTuple):
@@ -69,11 +58,11 @@ class EmbeddedEngine:
         self._clock = clock
         self._verifier = verifier
         self._ledger = Ledger(records)
-        self._final = records.durable[0]
+        self._delivery = Delivery(records)
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._commits = threading.Condition(self._lock)
-        self._progress = threading.Condition(self._lock)
+        self._room = threading.Condition(self._lock)
         self._inbox: deque[_Waiting] = deque()
         self._staged: deque[_Staged] = deque()
         self._unsettled: dict[Ticket, None] = {}
@@ -98,7 +87,7 @@ class EmbeddedEngine:
         ticket = Ticket()
         with self._lock:
             if self._stopping:
-                raise self._halted()
+                raise EngineHalted.because(self._error)
             if len(self._inbox) >= MAX_WAITING:
                 raise EngineBusy(f"{MAX_WAITING} envelopes wait already; send this one again in a few seconds.")
             self._inbox.append(_Waiting(envelope, ticket))
@@ -108,24 +97,15 @@ class EmbeddedEngine:
 
     def blocks(self, after: int) -> Iterator[FinalBlock]:
         """All final blocks above a height, as they come (see the port)."""
-        reached = after
-        while True:
-            with self._progress:
-                while self._final <= reached and self._running:
-                    self._progress.wait()
-                final = self._final
-            if final <= reached:
-                return
-            yield from self._records.blocks(reached + 1, final)
-            reached = final
+        return self._delivery.blocks(after)
 
     def final(self) -> int:
         """Height of the last final block."""
-        return self._final
+        return self._delivery.height
 
     def confirmed(self) -> int:
         """The same: what is durable here was executed here, and nobody else orders."""
-        return self._final
+        return self._delivery.height
 
     @property
     def error(self) -> BaseException | None:
@@ -204,7 +184,7 @@ class EmbeddedEngine:
             self._ledger.stage(outcome)
         with self._lock:
             while len(self._staged) >= _MAX_STAGED and not self._error:
-                self._progress.wait()
+                self._room.wait()
             self._staged.append(staged)
             self._commits.notify()
 
@@ -221,13 +201,14 @@ class EmbeddedEngine:
                 if self._error or not self._staged:
                     return
                 group = list(self._staged)
-            if any(one.outcome.changed for one in group):
+            changed = [one.outcome.height for one in group if one.outcome.changed]
+            if changed:
                 self._records.flush()
+                self._delivery.reach(changed[-1])
             with self._lock:
                 for _ in group:
                     self._staged.popleft()
-                self._final = max([self._final, *(one.outcome.height for one in group if one.outcome.changed)])
-                self._progress.notify_all()
+                self._room.notify_all()
             for one in group:
                 self._settle(one)
 
@@ -254,20 +235,13 @@ class EmbeddedEngine:
                 self._error = self._error or error
                 self._stopping = True
         with self._lock:
-            for condition in (self._work, self._commits, self._progress):
+            for condition in (self._work, self._commits, self._room):
                 condition.notify_all()
             self._running -= 1
             # The last one out tells those who still wait.
             left = [] if self._running else list(self._unsettled)
+        if not self._running:
+            self._delivery.end()
         for ticket in left:
             if not ticket.done():
-                ticket.fail(self._halted())
-
-    def _halted(self) -> EngineHalted:
-        why = "it was told to" if self._error is None else str(self._error)
-        halted = EngineHalted(
-            f"The engine has stopped: {why} Whether an envelope without a receipt was taken is unknown; look it up "
-            "or send it again after the start, it is never taken twice."
-        )
-        halted.__cause__ = self._error
-        return halted
+                ticket.fail(EngineHalted.because(self._error))
