@@ -7,7 +7,8 @@ can be made while the last one is being written.
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from tocsin.kernel.block import Outcome
+from tocsin.kernel.block import Outcome, found
+from tocsin.kernel.genesis import decode_genesis
 from tocsin.kernel.rows import ARCHIVE
 from tocsin.kernel.state import State
 from tocsin.store.batch import Batch, Head, Papers, Staged, StagedBlock
@@ -171,6 +172,21 @@ class NetworkStore(Records):
         for key, value in outcome.writes:
             (part.archive if key.startswith(ARCHIVE) else part.live)[key] = value
         self._head = after
+
+    def put_archived(self, rows: Iterable[tuple[str, bytes]]) -> None:
+        """Stage archived rows that come with a snapshot, apart from the blocks that wrote them."""
+        with self._store.staging:
+            self._staged().archive.update(rows)
+
+    def unwind(self) -> None:
+        """Be as founded: forget what a snapshot brought and nobody has used (ADR 11). Raises as the store's commit."""
+        _, outcome = found(decode_genesis(self.genesis))
+        self._store.unwind(self.net, outcome)
+
+    def unwound(self) -> None:
+        """It was taken back to its founding: look again at what is on disk."""
+        self._pending = ()
+        self._head = None
 
     def put_checkpoint(self, size: int, note: bytes, *, keep: bool = False) -> None:
         """Stage a signed checkpoint; older ones that were not to be kept go."""

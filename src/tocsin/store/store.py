@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from tocsin.kernel.block import found
+from tocsin.kernel.block import Outcome, found
 from tocsin.kernel.genesis import decode_genesis
 from tocsin.store.batch import OFFSET_BITS, Batch, Papers, SqlValue, write_batch
 from tocsin.store.database import WriterLock, open_reader, open_writer
 from tocsin.store.errors import OPERATIONAL, StoreCorrupt, StoreError, StoreReadOnly, StoreStale, sqlite_errors, typed
 from tocsin.store.network import NetworkStore
+from tocsin.store.unwind import unwind
 
 _TILES_KEPT = 4096
 """Full tiles in memory, 8 KiB each, over all networks."""
@@ -222,6 +223,18 @@ class Store:
             for network in list(self._networks.values()):
                 if network.net in batch.parts:
                     network.written(batch)
+
+    def unwind(self, net: int, founding: Outcome) -> None:
+        """Take a network back to its block 0, `founding`. Raises as `commit` does."""
+        with self._writing, self.staging:
+            writer = self._writable()
+            self.batch.parts.pop(net, None)
+            with sqlite_errors(str(self.path), writer):
+                unwind(writer, net, len(founding.leaves), [(key, row) for key, row in founding.writes])
+            self.full_tile.cache_clear()
+            for network in self._networks.values():
+                if network.net == net:
+                    network.unwound()
 
     def _writable(self) -> apsw.Connection:
         if self._failed is not None:
