@@ -33,8 +33,8 @@ def build() -> Path:
     """The program; raises toolchain.Missing where it cannot be had."""
     go = toolchain.find_go()
     target = toolchain.CACHE / f"litewitness-{VERSION}"
+    toolchain.CACHE.mkdir(parents=True, exist_ok=True)
     if not target.exists():
-        toolchain.CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=toolchain.CACHE) as scratch:
             run(go, "install", f"{MODULE}/cmd/litewitness@{VERSION}", GOBIN=scratch)
             os.replace(Path(scratch, "litewitness"), target)
@@ -43,6 +43,7 @@ def build() -> Path:
 
 def transcript() -> str:
     """What litewitness's own tests say to it, and what it answers, out of its published module."""
+    toolchain.CACHE.mkdir(parents=True, exist_ok=True)
     told = json.loads(run(toolchain.find_go(), "mod", "download", "-json", f"{MODULE}@{VERSION}"))
     assert told["Sum"] == CHECKSUM
     return Path(told["Dir"], "cmd/litewitness/testdata/litewitness.txt").read_text()

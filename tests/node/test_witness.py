@@ -59,6 +59,13 @@ def request(old: int, new: Checkpoint, *, signer: SeedSigner = KEY, proof: bool 
     return f"{top}\n".encode() + note.format(checkpoint.format(new), [line])
 
 
+def empty(root: bytes, *, old: int = 0, signer: SeedSigner = KEY) -> bytes:
+    """A request to cosign an empty log, whatever its root; our own writer refuses a wrong one."""
+    text = f"{LOG}\n0\n{encode_base64(root)}\n"
+    line = note.sign_line(VKEY, signer.sign(text.encode()))
+    return f"old {old}\n\n".encode() + note.format(text, [line])
+
+
 def cosigned(witness: Witness, answer: Answer, new: Checkpoint) -> bool:
     """Whether the answer is the witness's line on this head."""
     assert answer.status == 200, answer
@@ -81,6 +88,11 @@ def test_two_histories_are_never_cosigned(witness: Witness) -> None:
     for old, new in ((5, head(5, b"fork")), (5, head(7, b"fork")), (5, head(7)._replace(root=b"\x05" * 32))):
         assert witness.add_checkpoint(request(old, new)).status == 422
     assert witness.add_checkpoint(request(0, head(5, b"fork"))) == Answer(409, b"5\n")
+    assert witness.add_checkpoint(empty(b"\x05" * 32)) == Answer(409, b"5\n")
+
+
+def test_an_empty_log_is_cosigned(witness: Witness) -> None:
+    assert cosigned(witness, witness.add_checkpoint(empty(merkle.EMPTY_ROOT)), head(0))
 
 
 @pytest.mark.parametrize(
@@ -99,6 +111,10 @@ def test_two_histories_are_never_cosigned(witness: Witness) -> None:
         (request(0, head(1), signer=SeedSigner(b"\x02" * 32)), 403),
         (request(0, head(1)).replace(b"\n1\n", b"\n2\n"), 403),
         (request(1, head(1)), 409),
+        (empty(b"\x05" * 32), 422),
+        (empty(b"\x05" * 31), 400),
+        (empty(b"\x05" * 32, old=1), 400),
+        (empty(b"\x05" * 32, signer=SeedSigner(b"\x02" * 32)), 403),
     ],
 )
 def test_what_is_wrong_is_refused_with_its_status(witness: Witness, data: bytes, status: int) -> None:

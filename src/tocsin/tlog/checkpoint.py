@@ -29,11 +29,11 @@ def format(checkpoint: Checkpoint) -> str:
     return f"{checkpoint.origin}\n{checkpoint.size}\n{encode_base64(checkpoint.root)}\n"
 
 
-def parse(text: str, *, extensions: bool = False) -> Checkpoint:
+def parse(text: str, *, extensions: bool = False, any_root: bool = False) -> Checkpoint:
     """Read a note's text as a checkpoint.
 
     Extension lines are refused unless ``extensions`` is true; then they must not be empty and are left to the
-    caller, who has the text. Raises CheckpointError.
+    caller, who has the text. ``any_root``: the caller looks at the root of an empty log. Raises CheckpointError.
     """
     lines = text.split("\n")
     if len(lines) < 4 or lines.pop() != "":
@@ -47,7 +47,7 @@ def parse(text: str, *, extensions: bool = False) -> Checkpoint:
         checkpoint = Checkpoint(origin, parse_decimal(size, MAX_SIZE), decode_base64(root))
     except (NoteError, ValueError) as error:
         raise CheckpointError(f"bad checkpoint: {error}") from None
-    _check(checkpoint)
+    _check(checkpoint, any_root)
     return checkpoint
 
 
@@ -62,7 +62,7 @@ def parse_decimal(text: str, maximum: int) -> int:
     return value
 
 
-def _check(checkpoint: Checkpoint) -> None:
+def _check(checkpoint: Checkpoint, any_root: bool = False) -> None:
     origin, size, root = checkpoint
     if not origin or any(character < " " for character in origin):
         raise CheckpointError("the origin of a checkpoint is one line, not empty")
@@ -72,5 +72,5 @@ def _check(checkpoint: Checkpoint) -> None:
         raise CheckpointError(f"a log cannot have {size} leaves")
     if len(root) != HASH_SIZE:
         raise CheckpointError(f"a root hash has 32 bytes, not {len(root)}")
-    if size == 0 and root != EMPTY_ROOT:
+    if size == 0 and root != EMPTY_ROOT and not any_root:
         raise CheckpointError("an empty log has the root of the empty tree, this checkpoint names another")
