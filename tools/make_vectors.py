@@ -15,6 +15,7 @@ from written import ROOT, finish
 from tocsin import charters
 from tocsin.kernel import body, digest, genesis, quorum
 from tocsin.kernel.acts import Act, Concur, Leave, Present, RelayAct, RelayedLeaf, Withdraw
+from tocsin.kernel.archive import ArchiveSum
 from tocsin.kernel.envelope import MAX_ENVELOPE, MAX_RELAY_ENVELOPE, PAYLOAD_TYPE, Envelope, decode, encode
 from tocsin.kernel.envelope import unsigned as unsigned_envelope
 from tocsin.kernel.reasons import Reason
@@ -31,6 +32,9 @@ def digests() -> Any:
     tags = ("act", "acts", "envelope", "message", "relayed", "incident", "genesis", "charter", "rows", "body")
     envelope, other, root = sample.some("envelope"), sample.some("other genesis"), bytes(range(32))
     rows = [("meta:", b"{}"), ("order:a", b"[1,2]")]
+    total = ArchiveSum()
+    for row in rows:
+        total.add(*row)
     return {
         "tags": [
             {"tag": tag, "data": data.hex(), "digest": digest.digest(tag.encode(), data)}
@@ -47,6 +51,7 @@ def digests() -> Any:
         "app_hash": [{"size": size, "root": root.hex(), "app_hash": digest.app_hash(size, root).hex()}
                      for size in (0, 1, 2**40)],
         "rows": {"rows": [[key, value.decode()] for key, value in rows], "digest": rows_digest(rows)},
+        "archive": {"rows": [[key, value.decode()] for key, value in rows], "sum": total.row().sum},
     }  # fmt: skip
 
 

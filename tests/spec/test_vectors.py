@@ -3,7 +3,7 @@
 import json
 from base64 import b64decode, b64encode
 from functools import cache
-from hashlib import sha256
+from hashlib import sha256, shake_128
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from nacl.signing import SigningKey, VerifyKey
 
 from tests.paths import ROOT
 from tocsin.kernel import body, digest, genesis, quorum
+from tocsin.kernel.archive import ArchiveSum
 from tocsin.kernel.charter import Charter
 from tocsin.kernel.envelope import Envelope, Refusal, decode, decode_act, encode
 from tocsin.kernel.state import rows_digest
@@ -76,6 +77,12 @@ def test_digests() -> None:
     rows = [(key, value.encode()) for key, value in found["rows"]["rows"]]
     parts = b"".join(len(part).to_bytes(4, "big") + part for key, value in rows for part in (key.encode(), value))
     assert rows_digest(rows) == found["rows"]["digest"] == plain_digest("rows", parts)
+    total, plain = ArchiveSum(), 0
+    for key, value in [(key, value.encode()) for key, value in found["archive"]["rows"]]:
+        total.add(key, value)
+        row = bytes.fromhex(plain_digest("archived", len(key).to_bytes(4, "big") + key.encode() + value))
+        plain += int(shake_128(row).hexdigest(512), 16)
+    assert total.row().sum == found["archive"]["sum"] == format(plain % 2**4096, "01024x")
 
 
 @pytest.mark.parametrize("case", cases("acts"))

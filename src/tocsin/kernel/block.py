@@ -50,7 +50,8 @@ from tocsin.kernel.acts import (
     Withdraw,
 )
 from tocsin.kernel.admission import admit
-from tocsin.kernel.digest import digest
+from tocsin.kernel.archive import EMPTY, archived_writes
+from tocsin.kernel.digest import envelopes_digest
 from tocsin.kernel.draft import Draft
 from tocsin.kernel.envelope import Envelope, encode
 from tocsin.kernel.genesis import PROTOCOL, Check, Genesis, admission_statement, rotation_statement
@@ -411,7 +412,7 @@ def _outcome(
     meta.changing += 1
     meta.size += 1
     draft.put("meta", "", meta)
-    writes: list[tuple[str, bytes | None]] = []
+    writes: list[tuple[str, bytes | None]] = [*archived_writes(draft)]
     for table, rows in draft.changes.items():
         before = draft.state.tables[table]
         for name, row in rows.items():
@@ -419,18 +420,15 @@ def _outcome(
             if row == before.get(name):
                 continue
             writes.append((f"{table}:{name}", None if row is None else encode(row)))
-    archived = ((key, encode(row)) for key, row in draft.archive.items())
-    writes += [(key, data) for key, data in archived if data != draft.rows.get(key)]
     writes.sort()
     snapshot = None
     if meta.changing % SNAPSHOT_EVERY == 0:
         snapshot = _snapshot(draft.state, draft.changes)
-    body = b"".join(bytes.fromhex(envelope.digest) for envelope in consumed)
     draft.leaves.append(
         encode(
             BlockLeaf(
-                meta.height, draft.at, meta.epoch, draft.state.meta.protocol, len(consumed), digest(b"envelopes", body),
-                writes_digest(writes), snapshot,
+                meta.height, draft.at, meta.epoch, draft.state.meta.protocol, len(consumed),
+                envelopes_digest([one.digest for one in consumed], encode(receipts)), writes_digest(writes), snapshot,
             )
         )
     )  # fmt: skip
@@ -470,6 +468,7 @@ def found(genesis: Genesis) -> tuple[State, Outcome]:
     )
     draft = Draft(state, genesis.created, {})
     draft.put("charter", genesis.charter.digest, genesis.charter)
+    draft.put("archive", "", EMPTY)
     for founder in genesis.members:
         draft.put(
             "member", founder.id,

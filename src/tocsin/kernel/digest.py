@@ -49,6 +49,11 @@ def incident_id(message: str) -> str:
     return digest(b"incident", bytes.fromhex(message))
 
 
+def envelopes_digest(envelopes: Sequence[str], codes: bytes) -> str:
+    """Digest of a block's envelopes, by theirs, and of what became of their acts, as canonical JSON (spec 10.2)."""
+    return digest_of_parts(b"envelopes", [*map(bytes.fromhex, envelopes), codes])
+
+
 def acts_digest(acts: list[bytes]) -> str:
     """Digest over the list of the acts' digests, so that one act can be shown alone (spec 3)."""
     return sha256(_ACTS + b"".join(acts)).hexdigest()

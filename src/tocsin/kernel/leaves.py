@@ -340,7 +340,7 @@ class Erased(Leaf, frozen=True, tag="erased"):
 
 class BlockLeaf(Leaf, frozen=True, tag="block"):
     """Ends every block that changes something. `envelopes`: how many; `envelopes_digest`: over their
-    digests; `writes`: over the net changed rows; `state`: snapshot digest each 1,024th, else null."""
+    digests and receipts; `writes`: over the net changed rows; `state`: snapshot digest each 1,024th, else null."""
 
     height: int
     at: int

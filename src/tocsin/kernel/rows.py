@@ -270,6 +270,13 @@ class UsedKey(Row):
     member: str
 
 
+class Archive(Row):
+    """What proves the archived rows (spec 10.2): how many there are, and their sum in hex."""
+
+    count: int
+    sum: str
+
+
 class OriginalRow(Row):
     """Our id of what is known elsewhere by the row's key (spec 11)."""
 

@@ -17,6 +17,7 @@ from tocsin.kernel.envelope import encode
 
 TABLES: dict[str, Any] = {
     "account": schema.Account,
+    "archive": schema.Archive,
     "charter": Charter,
     "handover": schema.PendingHandover,
     "incident": schema.Incident,
@@ -174,6 +175,12 @@ class State:
     def handovers(self) -> dict[str, schema.PendingHandover]:
         """Changes of the signers that are not sealed yet (spec 11.4)."""
         return self.tables["handover"]
+
+    @property
+    def archive(self) -> schema.Archive:
+        """Count and sum of the archived rows (spec 10.2)."""
+        row: schema.Archive = self.tables["archive"][""]
+        return row
 
     @property
     def upgrade(self) -> schema.Upgrade | None:

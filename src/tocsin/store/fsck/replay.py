@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import apsw
 
+from tocsin.kernel.archive import ArchiveSum
 from tocsin.kernel.block import Block, Outcome, apply_block, checks, found, reads
 from tocsin.kernel.envelope import Envelope, Refusal, decode
 from tocsin.kernel.evidence import caught_in
@@ -106,12 +107,14 @@ class Replay:
 
     def _archived(self) -> Iterator[Finding]:
         count = 0
+        total = ArchiveSum()
         for packed, place in self._store.iterate(
             "SELECT key, place FROM archive WHERE net = ? ORDER BY key", (self._net,)
         ):
             count += 1
             row = self._archive.execute("SELECT value FROM archive WHERE key = ?", (packed,)).fetchone()
-            where = f"{self._origin} row {unpack_key(packed)}"
+            key = unpack_key(packed)
+            where = f"{self._origin} row {key}"
             if row is None:
                 yield Finding(where, "is archived, but no block archived it")
                 continue
@@ -122,9 +125,12 @@ class Replay:
                 continue
             if value != row[0]:
                 yield Finding(where, "is not what the blocks lead to")
+            total.add(key, value)
         wanted = self._archive.execute("SELECT count(*) FROM archive").get
         if isinstance(wanted, int) and count < wanted:
             yield Finding(f"{self._origin} archive", f"{wanted - count} archived rows are missing")
+        if total.row() != self.state.archive:
+            yield Finding(f"{self._origin} archive", "its rows do not add up to the sum that the state holds")
 
 
 def _differences(stored: StoredBlock, outcome: Outcome) -> Iterator[str]:
