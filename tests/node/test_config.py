@@ -12,6 +12,8 @@ listen = "127.0.0.1:8440"
 data-dir = "data"
 signed-heads = "heads"
 keystore = "keys.json"
+connections = 100
+connections-per-address = 9
 
 [witness]
 name = "witness.example/annan"
@@ -74,6 +76,7 @@ def test_a_file_is_read_and_written_back() -> None:
         ('engine = "cometbft"\nmember = "tainan"', 'engine = "embedded"', "networks[1].member", "the roster"),
         ("8eabd538", "8eabd539", "networks[0].witnesses.vkey", "name+id+key"),
         ("fd636d1a", "fd636d1b", "witness.logs", "name+id+key"),
+        ("connections = 100", "connections = 7", "connections", "from 8 to 100000"),
     ],
 )
 def test_a_wrong_value_is_a_sentence(old: str, new: str, key: str, write: str) -> None:

@@ -2,15 +2,17 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tocsin.engine.port import Clock
 from tocsin.engine.signatures import Verifier
 from tocsin.node.config import Config
-from tocsin.node.http import Server, application
+from tocsin.node.http import application
 from tocsin.node.keys import Keystore
 from tocsin.node.places import signed_heads
 from tocsin.node.remote import caller
+from tocsin.node.server import Limits, Server
 from tocsin.node.station import Shared, Station
 from tocsin.node.witness import Witness
 from tocsin.store.watermark import Watermark
@@ -28,7 +30,9 @@ class Agency:
         self.stations = {use.origin: Station(use, shared) for use in config.networks}
         self._heads: Watermark | None = None
         self.witness = self._witness(config, keystore, clock)
-        self._server = Server(application(list(self.stations.values()), self.witness, self.status), config.listen)
+        app = application(list(self.stations.values()), self.witness, self.status)
+        limits = Limits(config.connections, config.connections_per_address)
+        self._server = Server(app, config.listen, limits, partial(say, ""))
         self.address = config.listen
 
     def start(self) -> str:

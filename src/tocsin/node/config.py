@@ -26,6 +26,8 @@ Url = Annotated[str, Meta(pattern=r"\Ahttps?://[^\s]+[^/\s]\Z", max_length=300)]
 NodeId = Annotated[str, Meta(pattern=r"\A[0-9a-f]{40}\Z")]
 PeerAddress = Annotated[str, Meta(pattern=r"\A[0-9a-f]{40}@[^\s@/]+:[0-9]{1,5}\Z")]
 
+Connections = Annotated[int, Meta(ge=8, le=100_000)]
+
 
 class ConfigError(Exception):
     """The configuration cannot be used; the sentence names file and key, and says what to write."""
@@ -83,7 +85,8 @@ class WitnessDuty(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """The whole file; paths are relative to where it stands."""
+    """The whole file; paths are relative to where it stands. `connections`: how many may be open at once at `listen`,
+    and how many of them to one address."""
 
     listen: Address
     data_dir: Path
@@ -92,6 +95,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     networks: Annotated[list[NetworkUse], Meta(min_length=1)]
     passphrase_file: Path | None = None
     witness: WitnessDuty | None = None
+    connections: Connections = 512
+    connections_per_address: Connections = 64
 
 
 _WRITE = {
@@ -119,6 +124,8 @@ _WRITE = {
     "announce": 'host and port at which the other members reach CometBFT here, like "node.annan.example:26656"',
     "one-host": "true or false",
     "block-ms": "milliseconds between blocks, from 10 to 60000",
+    "connections": "how many may be connected at once, from 8 to 100000",
+    "connections-per-address": "how many of them from one address, from 8 to 100000",
     "witness": "a table with name and logs",
     "name": 'a name without spaces, like "witness.example/annan"',
     "logs": "a list of the logs' keys: name+id+key",
@@ -228,6 +235,7 @@ def render(config: Config) -> str:
     ]
     if config.passphrase_file is not None:
         lines.append(f"passphrase-file = {_text(config.passphrase_file)}")
+    lines += [f"connections = {config.connections}", f"connections-per-address = {config.connections_per_address}"]
     if config.witness is not None:
         lines += ["", "[witness]", f"name = {_text(config.witness.name)}", f"logs = {_list(config.witness.logs)}"]
     for network in config.networks:

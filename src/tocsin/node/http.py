@@ -5,14 +5,12 @@ Everything here is public: envelopes and leaves hold no person's data. Sizes are
 """
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import wraps
 from time import monotonic
 from typing import Any, Protocol
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -34,7 +32,6 @@ from tocsin.tlog.note import ED25519
 MAX_WAIT_S = 30.0
 BLOCKS_BYTES = 4 * 1024 * 1024
 """Of envelopes, after which an answer with blocks is full."""
-MAX_CONNECTIONS = 1000
 BODY_S = 10.0
 """In which a request's body must be here."""
 _TICK_S = 0.02
@@ -274,45 +271,6 @@ def _witness_routes(witness: Witness) -> list[Route]:
         return _note(await run_in_threadpool(witness.latest, request.path_params["log"]))
 
     return [Route("/add-checkpoint", add, methods=["POST"]), Route("/{log:str}/checkpoint", latest)]
-
-
-class Server:
-    """Uvicorn in a thread of its own."""
-
-    def __init__(self, app: Starlette, listen: str) -> None:
-        """`listen`: `host:port`; port 0 takes a free one."""
-        host, _, port = listen.rpartition(":")
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                app, host.strip("[]"), int(port), log_level="warning", access_log=False, lifespan="off",
-                limit_concurrency=MAX_CONNECTIONS, timeout_keep_alive=30, h11_max_incomplete_event_size=16 * 1024,
-                timeout_graceful_shutdown=2, server_header=False, ws="none",
-            )
-        )  # fmt: skip
-        self._failed: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
-
-    def start(self) -> str:
-        """Listen; the address. Raises OSError if it cannot."""
-        self._thread.start()
-        while not self._server.started:
-            if not self._thread.is_alive():
-                raise OSError("the address is in use, or not of this machine") from self._failed
-            self._thread.join(0.01)
-        host, port = self._server.servers[0].sockets[0].getsockname()[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-    def stop(self) -> None:
-        """Finish what is being answered, and end."""
-        self._server.should_exit = True
-        self._thread.join(10)
-
-    def _run(self) -> None:
-        try:
-            with suppress(SystemExit):
-                self._server.run()
-        except BaseException as error:
-            self._failed = error
 
 
 # What requests say.

@@ -208,7 +208,10 @@ def _write_node(
             own.add(use.origin, use.member, role, keys.signer(use.origin, use.member, role))
         own.add(use.origin, "", "log", keys.signer(use.origin, "", "log"))
     listen = url.removeprefix("http://")
-    config = Config(listen, Path("data"), Path("signed-heads"), Path("keys.json"), uses)
+    # All nodes of the tree call from one address.
+    config = Config(
+        listen, Path("data"), Path("signed-heads"), Path("keys.json"), uses, connections_per_address=512
+    )
     node.mkdir(exist_ok=True)
     (node / configs.NAME).write_text(configs.render(config), encoding="utf-8")
     own.save_plain(node / "keys.json", lambda _: None)

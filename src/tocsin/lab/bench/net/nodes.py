@@ -177,7 +177,9 @@ def _write(folder: Path, world: World, validators: int, commit_ms: int) -> testn
         )  # fmt: skip
         listen = urls[name].removeprefix("http://")
         place = folder / name
-        config = Config(listen, Path("data"), Path("signed-heads"), Path("keys.json"), [use])
+        config = Config(
+            listen, Path("data"), Path("signed-heads"), Path("keys.json"), [use], connections_per_address=512
+        )
         (place / configs.NAME).write_text(configs.render(config), encoding="utf-8")
         keys.save_plain(place / "keys.json", lambda _: None)
         found_here(configs.load(place), encode(world.genesis), world.founding())
