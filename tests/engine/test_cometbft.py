@@ -145,7 +145,7 @@ def test_cometbft_is_started_again_and_nothing_is_lost(bench: CometBench) -> Non
     receipts = [receipt(ticket) for ticket in tickets]
     assert len({(one.height, one.position) for one in receipts}) == len(receipts)
     assert bench.engine.process.starts > 1
-    assert "status -9" in bench.engine.trouble
+    assert "status -9" in bench.engine.process.ended
     assert sum(len(block.envelopes) for block in bench.store.network(world.origin).blocks()) == len(receipts)
 
 

@@ -1,7 +1,7 @@
 """The CometBFT process: started, watched, started again after longer and longer pauses, stopped.
 
-Its output goes to a file, line by line through us. When it ends by itself the last lines say why, and stand in `why`.
-When we end, so does it: with its output, and with the socket on which it calls us.
+Its output goes to a file, line by line through us. When it ends by itself the last lines say why. When we end, so
+does it: with its output, and with the socket on which it calls us.
 """
 
 import subprocess
@@ -15,6 +15,8 @@ from pathlib import Path
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 30.0
 _WELL_S = 30.0
 """A process that ran this long was well: the next pause is the first again."""
+_UP_S = 5.0
+"""A process that has run this long is back."""
 _STOP_S = 10.0
 _MAX_LOG = 64 * 1024 * 1024
 
@@ -33,8 +35,11 @@ class Process:
         self._stopping = threading.Event()
         self._running: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
+        self._asked = False
+        self._began = 0.0
         self.starts = 0
-        self.why = ""
+        self.ended = ""
+        """Why it ended last, or could not be started; empty if we ended it."""
         self._thread = threading.Thread(target=self._supervise, name="cometbft", daemon=True)
         self._thread.start()
 
@@ -44,10 +49,21 @@ class Process:
         running = self._running
         return None if running is None else running.pid
 
+    @property
+    def why(self) -> str:
+        """The same, until another has run for some seconds."""
+        return "" if self._running is not None and time.monotonic() - self._began >= _UP_S else self.ended
+
+    @property
+    def alive(self) -> bool:
+        """Whether somebody watches over it."""
+        return self._thread.is_alive()
+
     def again(self) -> None:
         """End the process; a new one starts."""
         with self._lock:
             if self._running is not None:
+                self._asked = True
                 self._running.terminate()
 
     def stop(self) -> None:
@@ -77,7 +93,7 @@ class Process:
         try:
             running = self._begin()
         except OSError as error:
-            self.why = f"CometBFT could not be started: {error}. Run `tocsin engine install`, then start again."
+            self.ended = f"CometBFT could not be started: {error}. Run `tocsin engine install`, then start again."
             return
         if running is None:
             return
@@ -92,7 +108,7 @@ class Process:
         with self._lock:
             self._running = None
         if not self._stopping.is_set():
-            self.why = f"CometBFT ended with status {status}: {self._last_words()}"
+            self.ended = "" if self._asked else f"CometBFT ended with status {status}: {self._last_words()}"
 
     def _begin(self) -> subprocess.Popen[bytes] | None:
         with self._lock:
@@ -102,6 +118,7 @@ class Process:
                 self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 env={}, start_new_session=True,
             )  # fmt: skip
+            self._asked, self._began = False, time.monotonic()
             self.starts += 1
             return self._running
 
