@@ -1,26 +1,46 @@
 """State sync: a new node joins by a snapshot that it has checked, and holds the same as one that was there."""
 
+import shutil
 import threading
-from collections.abc import Iterator
+import zlib
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
+from nacl.signing import SigningKey
 
 from tests.engine.comet import Node, free_port, new_world, now, wait_for
-from tests.engine.conformance import PATIENCE_S, receipt
+from tests.engine.conformance import receipt
 from tests.store.drive import verify_all
-from tests.store.world import World
-from tocsin.engine.cometbft import engine, wire
+from tests.store.world import World, signer
+from tocsin.client.signing import SeedSigner
+from tocsin.engine.cometbft import engine, snapshots, wire
+from tocsin.engine.cometbft import restore as restores
 from tocsin.engine.cometbft.home import Sync
 from tocsin.engine.cometbft.restore import Restore, SnapshotWrong
 from tocsin.engine.cometbft.rpc import Rpc
-from tocsin.engine.cometbft.snapshots import Chunk, Snapshots, _hash
+from tocsin.engine.cometbft.snapshots import (
+    FORMAT,
+    JournalBlock,
+    Reader,
+    Row,
+    Snapshots,
+    _cut,
+    _hash,
+    encode,
+    pack,
+    unpack,
+)
 from tocsin.engine.ledger import Ledger
+from tocsin.engine.signatures import Verifier
 from tocsin.kernel import block as kernel
 from tocsin.kernel.digest import app_hash
+from tocsin.kernel.envelope import Envelope, decode
 from tocsin.store.fsck import fsck
 from tocsin.store.moment import Moment
 from tocsin.store.store import Store
@@ -79,8 +99,9 @@ def test_where_nobody_has_a_snapshot_the_chain_is_replayed(tmp_path: Path, monke
     wait_for(lambda: old.engine.confirmed() >= height)
     trusted = ask(old, "commit", height="1")["signed_header"]["commit"]["block_id"]["hash"]
     new = Node(world, tmp_path / "new", 1, ports, validates=False, sync=Sync((rpc, rpc), 1, trusted))
+    wait_for(lambda: "Nobody offered a snapshot" in new.engine.trouble)
     wait_for(lambda: new.engine.final() == old.engine.final())
-    assert "Nobody offered a snapshot" in new.engine.trouble or new.engine.process.why
+    assert not new.engine.trouble
     old.close()
     new.close()
 
@@ -104,189 +125,442 @@ class Made:
         errors: list[Exception] = []
         snapshots = Snapshots(folder / "snapshots", Moment(self.store, records), records, errors.append)
         snapshots.take(100, ledger.state.meta.height)
-        snapshots.close()
+        snapshots.wait()
         assert errors == []
         (self.snapshot,) = snapshots.offered()
-        self.chunks = [snapshots.chunk(100, 1, number) for number in range(self.snapshot.chunks)]
+        self.chunks = [unpack(snapshots.chunk(100, FORMAT, number)) for number in range(self.snapshot.chunks)]
         self.proven = app_hash(records.head.size, records.head.root)
         self.target = Store.open(folder / "target.db")
         self.network = self.target.create_network(self.world.genesis_bytes, self.world.founding_bytes)
-        self.ledger = Ledger(self.network)
+        self.verifier = Verifier(1)
+
+    def close(self) -> None:
+        self.verifier.close()
+        self.store.close()
+        self.target.close()
+
+    def offered(self, snapshot: wire.Snapshot) -> Restore:
+        return Restore(self.folder / "incoming", snapshot, self.proven, self.network, self.verifier)
 
     def restore(self, chunks: list[bytes]) -> int:
-        hashes = [sha256(data).digest() for data in chunks]
-        snapshot = wire.Snapshot(100, 1, len(chunks), _hash(hashes), b"".join(hashes))
-        restore = Restore(self.folder / "incoming", snapshot, self.proven)
+        restore = self.offered(announced(chunks))
         for number, data in enumerate(chunks):
-            assert restore.add(number, data)
+            assert restore.add(number, pack(data))
         assert restore.complete
-        return restore.finish(self.ledger)
+        restore.finish()
+        restore.write()
+        return Ledger(self.network).state.meta.height
+
+
+def announced(chunks: list[bytes], height: int = 100) -> wire.Snapshot:
+    """An offer of chunks, as somebody makes it who has them."""
+    hashes = [sha256(data).digest() for data in chunks]
+    return wire.Snapshot(height, FORMAT, len(chunks), _hash(hashes), b"".join(hashes))
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Made]:
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
+    # Small chunks, so that there are many, and blocks lie across them.
+    monkeypatch.setattr(snapshots, "CHUNK_BYTES", 5_000)
     one = Made(tmp_path)
+    assert len(one.chunks) > 10
     yield one
-    one.store.close()
-    one.target.close()
+    one.close()
 
 
 def test_what_is_taken_in_is_what_was_there(made: Made) -> None:
     assert made.restore(made.chunks) == 2 * EVERY - 1
-    assert list(made.network.blocks()) == list(made.store.network(made.world.origin).blocks())
+    source = made.store.network(made.world.origin)
+    assert list(made.network.blocks()) == list(source.blocks())
+    archive = list(Moment(made.target, made.network).archive())
+    assert archive == list(Moment(made.store, source).archive()) != []
     assert list(fsck(made.target, verify_all)) == []
+    assert not (made.folder / "incoming").exists()
 
 
 def test_the_same_bytes_on_every_node(made: Made, tmp_path: Path) -> None:
     made.restore(made.chunks)
     records = made.network
-    snapshots = Snapshots(tmp_path / "again", Moment(made.target, records), records, pytest.fail)
-    snapshots.take(100, records.head.height)
-    snapshots.close()
-    assert snapshots.offered() == [made.snapshot]
+    again = Snapshots(tmp_path / "again", Moment(made.target, records), records, pytest.fail)
+    again.take(100, records.head.height)
+    again.wait()
+    assert again.offered() == [made.snapshot]
+
+
+def test_the_journals_chunks_are_hashed_once(made: Made, tmp_path: Path) -> None:
+    """A later snapshot has the same chunks, but for the last one, and reads no block before it."""
+    records = made.store.network(made.world.origin)
+
+    class Counted:
+        def __init__(self) -> None:
+            self.read: list[int] = []
+
+        def blocks(self, first: int = 0, last: int | None = None) -> Iterator[Any]:
+            for block in records.blocks(first, last):
+                self.read.append(block.height)
+                yield block
+
+    journal = Counted()
+    one = Snapshots(tmp_path / "one", Moment(made.store, records), journal, pytest.fail)
+    one.take(90, 5)
+    one.wait()
+    assert sorted(set(journal.read)) == [*range(6)]
+    journal.read.clear()
+    one.take(100, records.head.height)
+    one.wait()
+    assert min(journal.read) > 3
+    assert one.offered()[1] == made.snapshot
+    # What was begun in the middle of a block is read back from there.
+    assert [unpack(one.chunk(100, FORMAT, number)) for number in range(made.snapshot.chunks)] == made.chunks
+    first = one.offered()[0]
+    assert [sha256(unpack(one.chunk(90, FORMAT, number))).digest() for number in range(first.chunks)] == [
+        first.metadata[at : at + 32] for at in range(0, len(first.metadata), 32)
+    ]
 
 
 def test_two_are_kept_and_found_again(made: Made, tmp_path: Path) -> None:
     records = made.store.network(made.world.origin)
-    snapshots = Snapshots(tmp_path / "snapshots", Moment(made.store, records), records, pytest.fail)
+    one = Snapshots(tmp_path / "snapshots", Moment(made.store, records), records, pytest.fail)
     for height in (101, 102):
-        snapshots.take(height, records.head.height)
-        snapshots.close()
+        one.take(height, records.head.height)
+        one.wait()
     (tmp_path / "snapshots" / "103.part").mkdir()
+    shutil.copytree(tmp_path / "snapshots" / "101", tmp_path / "snapshots" / "99")
+    (tmp_path / "snapshots" / "99" / "contents").write_bytes(b"of an earlier release")
     again = Snapshots(tmp_path / "snapshots", Moment(made.store, records), records, pytest.fail)
     assert sorted(one.height for one in again.offered()) == [101, 102]
     assert again.oldest() == 101
-    assert again.chunk(102, 1, 0) == snapshots.chunk(102, 1, 0) != b""
-    assert again.chunk(100, 1, 0) == again.chunk(102, 2, 0) == again.chunk(102, 1, 99) == b""
+    assert sorted(one.name for one in (tmp_path / "snapshots").iterdir()) == ["101", "102"]
+    assert again.chunk(102, FORMAT, 0) == one.chunk(102, FORMAT, 0) != b""
+    assert again.chunk(100, FORMAT, 0) == again.chunk(102, 1, 0) == again.chunk(102, FORMAT, 999) == b""
 
 
-def changed(data: bytes, change: object) -> bytes:
-    content = msgspec.msgpack.decode(data)
-    assert callable(change)
-    change(content)
-    return msgspec.msgpack.encode(content)
+class Content:
+    """What a snapshot says, to be changed: blocks and rows as lists of their fields."""
+
+    def __init__(self, chunks: list[bytes]) -> None:
+        reader = Reader()
+        records = [record for chunk in chunks for record in reader.feed(chunk)]
+        assert not reader.within
+        self.blocks = [list(msgspec.structs.astuple(one)) for one in records if isinstance(one, JournalBlock)]
+        self.rows = [[one.key, one.value] for one in records if isinstance(one, Row)]
+
+    def chunks(self) -> list[bytes]:
+        journal = [encode(JournalBlock(*block)) for block in self.blocks]
+        return [*_cut(journal), *_cut([encode(Row(*row)) for row in self.rows])]
+
+    def row(self, prefix: str) -> list[Any]:
+        return next(row for row in self.rows if row[0].startswith(prefix))
 
 
-def _row(content: list[list[list[object]]]) -> None:
-    content[0][3][2] = b"{}"
+def _live_row(content: Content) -> None:
+    content.row("account:")[1] = b"{}"
 
 
-def _less(content: list[list[list[object]]]) -> None:
-    del content[0][0]
+def _less(content: Content) -> None:
+    del content.rows[0]
 
 
-def _more(content: list[list[list[object]]]) -> None:
-    content[0].insert(0, [True, "account:zz", b"{}"])
+def _more(content: Content) -> None:
+    content.rows.insert(0, ["account:zz", b"{}"])
 
 
-def _smuggled(content: list[list[list[object]]]) -> None:
-    content[0].append([False, "account:zz", b"{}"])
+def _archived_row(content: Content) -> None:
+    row = content.row("old-message:")
+    row[1] = row[1].replace(b'"recorded"', b'"vetoed"')
 
 
-def _leaf(content: list[list[list[list[bytes]]]]) -> None:
-    content[1][3][3][0] += b" "
+def _archived_less(content: Content) -> None:
+    content.rows.remove(content.row("old-"))
 
 
-def _envelope(content: list[list[list[list[bytes]]]]) -> None:
-    content[1][3][4][0] = content[1][4][4][0]
+def _archived_more(content: Content) -> None:
+    content.rows.append(["old-message:" + "0" * 64, b"{}"])
 
 
-def _order(content: list[list[object]]) -> None:
-    content[1][3], content[1][4] = content[1][4], content[1][3]
+def _archived_twice(content: Content) -> None:
+    content.rows.append(content.row("old-message:"))
 
 
-def _time(content: list[list[list[int]]]) -> None:
-    content[1][5][1] += 1
+def _archived_under_another_key(content: Content) -> None:
+    row = content.row("old-message:")
+    row[0] = "old-message:" + "0" * 64
 
 
-def _short(content: list[list[object]]) -> None:
-    del content[1][-1]
+def _no_sum(content: Content) -> None:
+    content.rows.remove(content.row("archive:"))
 
 
-def _type(content: list[list[object]]) -> None:
-    content[1][2] = [1, 2, 3]
+def _leaf(content: Content) -> None:
+    content.blocks[3][3][0] += b" "
 
 
-@pytest.mark.parametrize("change", [_row, _less, _more, _smuggled, _leaf, _envelope, _order, _time, _short, _type])
-def test_a_snapshot_that_was_changed_is_not_written(made: Made, change: object) -> None:
-    place = 0 if change in (_row, _less, _more, _smuggled) else 1
-    chunks = list(made.chunks)
-    chunks[place] = changed(chunks[place], change)
-    with pytest.raises(SnapshotWrong):
-        made.restore(chunks)
+def _receipt(content: Content) -> None:
+    content.blocks[3][2][0][0] = 1
+
+
+def _receipt_less(content: Content) -> None:
+    del content.blocks[3][2][0][0]
+
+
+def _envelope(content: Content) -> None:
+    content.blocks[3][4][0] = content.blocks[4][4][0]
+
+
+def _signature(content: Content) -> None:
+    data = content.blocks[3][4][0]
+    place = data.index(b'"sig":"') + 10
+    content.blocks[3][4][0] = data[:place] + (b"A" if data[place : place + 1] != b"A" else b"B") + data[place + 1 :]
+
+
+def _signed_anew(content: Content, key: SeedSigner) -> None:
+    data = content.blocks[3][4][0]
+    envelope = decode(data)
+    assert isinstance(envelope, Envelope)
+    sig = b64encode(SigningKey(key.seed).sign(envelope.signed).signature)
+    content.blocks[3][4][0] = data.replace(b64encode(envelope.signature), sig).replace(
+        envelope.key.encode(), key.public_key.encode()
+    )
+
+
+def _signed_by_a_stranger(content: Content) -> None:
+    """The same acts, whole and well signed, but not by their author."""
+    _signed_anew(content, signer("health.example/stranger", "district-00", "act"))
+
+
+def _signed_by_another_member(content: Content) -> None:
+    _signed_anew(content, signer(World().origin, "district-06", "act"))
+
+
+def _order(content: Content) -> None:
+    content.blocks[3], content.blocks[4] = content.blocks[4], content.blocks[3]
+
+
+def _time(content: Content) -> None:
+    content.blocks[5][1] += 1
+
+
+def _short(content: Content) -> None:
+    del content.blocks[-1]
+
+
+def _without_leaves(content: Content) -> None:
+    content.blocks[3][3] = []
+
+
+def _joined(content: Content) -> None:
+    """Two blocks as one, which gives the same log."""
+    one, two = content.blocks[3:5]
+    content.blocks[3:5] = [[*two[:2], one[2] + two[2], one[3] + two[3], one[4] + two[4]]]
+
+
+def _type(content: Content) -> None:
+    content.blocks[2][0] = "3"
+
+
+_LIES = {
+    _live_row: "live rows", _less: "live rows", _more: "live rows", _archived_row: "archived rows",
+    _archived_less: "archived rows", _archived_more: "archived rows", _archived_twice: "archived rows",
+    _archived_under_another_key: "archived rows", _no_sum: "live rows", _leaf: "app hash",
+    _receipt: "block 3 is not what its leaf says", _receipt_less: "block 3 is not", _envelope: "block 3 is not",
+    _signature: "signature", _signed_by_a_stranger: "key of its author",
+    _signed_by_another_member: "key of its author", _order: "block 4 is not", _time: "block 5 is not",
+    _short: "app hash", _without_leaves: "cannot be read", _joined: "block 4 is not", _type: "cannot be read",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lie", _LIES)
+def test_a_snapshot_that_lies_is_not_written(made: Made, lie: Callable[[Content], None]) -> None:
+    content = Content(made.chunks)
+    assert content.chunks() == made.chunks
+    lie(content)
+    with pytest.raises(SnapshotWrong, match=_LIES[lie]):
+        made.restore(content.chunks())
     assert made.network.head.height == 0
     # The right one is still taken.
     assert made.restore(made.chunks) == 2 * EVERY - 1
 
 
+def test_the_rows_end_a_snapshot(made: Made) -> None:
+    content = Content(made.chunks)
+    journal = list(_cut([encode(JournalBlock(*block)) for block in content.blocks]))
+    rows = made.chunks[len(journal) :]
+    with pytest.raises(SnapshotWrong, match="after the rows"):
+        made.restore([*journal, *rows, *journal])
+    # The log is known to be wrong when the first row comes.
+    short = list(_cut([encode(JournalBlock(*block)) for block in content.blocks[:-1]]))
+    restore = made.offered(announced([*short, *rows]))
+    for number, chunk in enumerate(short):
+        assert restore.add(number, pack(chunk))
+    with pytest.raises(SnapshotWrong, match="app hash"):
+        restore.add(len(short), pack(rows[0]))
+    with pytest.raises(SnapshotWrong, match="within a record"):
+        made.restore([*made.chunks[:-1], made.chunks[-1][:-1]])
+
+
+def test_absurd_lengths(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "CHUNK_BYTES", 8)
+    for length in (snapshots.MAX_RECORD + 1, 2**32 - 1):
+        with pytest.raises(SnapshotWrong, match="is announced"):
+            made.restore([length.to_bytes(4, "big") + b"abcd"])
+    # A bomb: some kilobytes that would be a gigabyte.
+    restore = made.offered(announced([b"x"]))
+    assert not restore.add(0, zlib.compress(bytes(2**26), 9))
+    assert not restore.add(0, pack(b"x") + b"x")
+    assert not restore.add(0, pack(b"x")[:-1])
+    assert not restore.add(0, b"")
+    monkeypatch.setattr(restores, "MAX_LIVE", 1000)
+    monkeypatch.setattr(snapshots, "CHUNK_BYTES", 5_000)
+    with pytest.raises(SnapshotWrong, match="more live rows"):
+        made.restore(made.chunks)
+
+
+def test_more_than_a_node_takes_is_refused_before_the_first_chunk(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = snapshots.MAX_CHUNKS + 1
+    with pytest.raises(SnapshotWrong, match=f"names {many} chunks"):
+        made.offered(wire.Snapshot(100, FORMAT, many, _hash([bytes(32)] * many), bytes(32) * many))
+    for wrong in (
+        made.snapshot._replace(chunks=0, metadata=b"", hash=_hash([])),
+        made.snapshot._replace(chunks=made.snapshot.chunks + 1),
+        made.snapshot._replace(metadata=made.snapshot.metadata + b"x"),
+    ):
+        with pytest.raises(SnapshotWrong, match="chunks, and"):
+            made.offered(wrong)
+    assert not (made.folder / "incoming").exists()
+    # More than the disk has free: a snapshot of 128 GiB, if its offer is to be believed.
+    large = shutil.disk_usage(made.folder).free // restores._DISK // restores.CHUNK_BYTES + 1
+    if large <= snapshots.MAX_CHUNKS:
+        with pytest.raises(SnapshotWrong, match="MiB of disk"):
+            made.offered(wire.Snapshot(100, FORMAT, large, _hash([bytes(32)] * large), bytes(32) * large))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
+    with pytest.raises(SnapshotWrong, match="and 0 are free"):
+        made.offered(made.snapshot)
+
+
 def test_of_another_network_or_over_blocks_of_ones_own(made: Made, tmp_path: Path) -> None:
     other = World("health.example/elsewhere")
+    mine = made.network
     with Store.open(tmp_path / "other.db") as store:
-        made.ledger = Ledger(store.create_network(other.genesis_bytes, other.founding_bytes))
+        made.network = store.create_network(other.genesis_bytes, other.founding_bytes)
         with pytest.raises(SnapshotWrong, match="another network"):
             made.restore(made.chunks)
-    made.ledger = Ledger(made.network)
-    made.ledger.commit(made.ledger.propose(made.world.created, made.world.case(made.world.created)[:1]))
+    made.network = mine
+    ledger = Ledger(made.network)
+    ledger.commit(ledger.propose(made.world.created, made.world.case(made.world.created)[:1]))
     with pytest.raises(SnapshotWrong, match="of its own"):
         made.restore(made.chunks)
 
 
-def test_chunks_come_in_order_and_are_the_right_ones(made: Made, tmp_path: Path) -> None:
-    restore = Restore(tmp_path / "incoming", made.snapshot, made.proven)
-    assert not restore.add(1, made.chunks[1])
-    assert not restore.add(0, made.chunks[0] + b"x")
-    assert restore.add(0, made.chunks[0])
+def test_chunks_come_in_order_and_are_the_right_ones(made: Made) -> None:
+    restore = made.offered(made.snapshot)
+    assert not restore.add(1, pack(made.chunks[1]))
+    assert not restore.add(0, pack(made.chunks[0] + b"x"))
+    assert not restore.add(0, made.chunks[0])
+    assert restore.senders == set()
+    assert restore.add(0, pack(made.chunks[0]), "somebody")
+    assert restore.senders == {"somebody"}
     assert not restore.complete
-    for wrong in (
-        made.snapshot._replace(format=2),
-        made.snapshot._replace(chunks=3),
-        made.snapshot._replace(hash=bytes(32)),
-        made.snapshot._replace(metadata=made.snapshot.metadata + b"x"),
-    ):
+    for wrong in (made.snapshot._replace(format=1), made.snapshot._replace(hash=bytes(32))):
         with pytest.raises(SnapshotWrong):
-            Restore(tmp_path / "incoming", wrong, made.proven)
+            made.offered(wrong)
 
 
-def test_a_chunk_may_be_empty() -> None:
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(Chunk()), type=Chunk) == Chunk()
+class Three:
+    """A network with blocks and snapshots, a second node that has replayed it, and a third to come."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.world = new_world(1)
+        self.ports = [free_port(), free_port(), free_port()]
+        self.rpc = f"127.0.0.1:{free_port()}"
+        self.nodes = [
+            Node(self.world, folder / "liar", 0, self.ports, rpc=self.rpc),
+            Node(self.world, folder / "honest", 1, self.ports, validates=False),
+        ]
+        self.liar, self.honest = self.nodes
+        number = 0
+        while self.liar.engine.final() < 2 * EVERY:
+            for envelope in self.world.case(now() + number, number % 7):
+                receipt(self.liar.engine.submit(envelope.data))
+            number += 1
+        wait_for(lambda: self.honest.engine.final() == self.liar.engine.final())
+        for node in self.nodes:
+            node.engine._application._snapshots.wait()
+
+    def join(self) -> Node:
+        trusted = ask(self.liar, "commit", height="2")["signed_header"]["commit"]["block_id"]["hash"]
+        sync = Sync((self.rpc, self.rpc), 2, trusted)
+        self.nodes.append(Node(self.world, self.folder / "new", 2, self.ports, validates=False, sync=sync))
+        return self.nodes[-1]
+
+    def close(self) -> None:
+        for node in reversed(self.nodes):
+            node.close()
 
 
-def test_a_wrong_snapshot_is_refused_and_the_next_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A peer whose rows are not those of the log is found out before anything is written."""
-    world, ports = new_world(1), [free_port(), free_port()]
-    rpc = f"127.0.0.1:{free_port()}"
-    old = Node(world, tmp_path / "old", 0, ports, rpc=rpc)
-    for number in range(2):
-        for envelope in world.case(now() + number, number):
-            receipt(old.engine.submit(envelope.data))
-    served = old.engine._application._snapshots
-    honest, lied = served.chunk, threading.Event()
+@pytest.fixture
+def three(tmp_path: Path) -> Iterator[Three]:
+    one = Three(tmp_path)
+    yield one
+    one.close()
+
+
+def test_who_offers_a_wrong_snapshot_is_refused_and_another_one_is_taken(
+    three: Three, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lie can be told only when all of it is there. Nothing was written, and nobody who sent it is asked again."""
+    served = three.liar.engine._application._snapshots
+    honest, asked = served.chunk, threading.Event()
+
+    def false(one: wire.Snapshot) -> list[bytes]:
+        content = Content([unpack(honest(one.height, FORMAT, number)) for number in range(one.chunks)])
+        _archived_row(content)
+        return content.chunks()
+
+    true = {one.height: one for one in served.offered()}
+    lies = {height: false(one) for height, one in true.items()}
 
     def lie(height: int, format: int, number: int) -> bytes:
-        data = honest(height, format, number)
-        return changed(data, _row) if number == 0 else data
+        asked.set()
+        # Of all heights: the newest snapshots that can be found are lies.
+        return pack(lies[height][number])
 
-    def offer() -> list[wire.Snapshot]:
-        lied.set()
-        offers = []
-        for one in Snapshots.offered(served):
-            hashes = [sha256(lie(one.height, 1, number)).digest() for number in range(one.chunks)]
-            offers.append(one._replace(hash=_hash(hashes), metadata=b"".join(hashes)))
-        return offers
-
-    with monkeypatch.context() as lying:
-        lying.setattr(served, "chunk", lie)
-        lying.setattr(served, "offered", offer)
-        trusted = ask(old, "commit", height="2")["signed_header"]["commit"]["block_id"]["hash"]
-        new = Node(world, tmp_path / "new", 1, ports, validates=False, sync=Sync((rpc, rpc), 2, trusted))
-        assert lied.wait(PATIENCE_S)
-        wait_for(lambda: b"REJECT_SNAPSHOT" in log(new) or b"Snapshot rejected" in log(new))
-        assert new.engine.final() == 0
-    wait_for(lambda: new.engine.final() == old.engine.final())
+    monkeypatch.setattr(served, "chunk", lie)
+    monkeypatch.setattr(served, "offered", lambda: [announced(chunks, height) for height, chunks in lies.items()])
+    # The honest one has only the older snapshot, so that CometBFT takes up the lie first.
+    kept = three.honest.engine._application._snapshots
+    monkeypatch.setattr(kept, "offered", lambda: [true[min(true)]])
+    told: list[str] = []
+    monkeypatch.setattr(engine.CometEngine, "refused", lambda self, why: told.append(why))
+    new = three.join()
+    wait_for(lambda: new.engine.final() == three.honest.engine.final())
+    assert asked.is_set()
+    assert told == ["its archived rows are not those whose sum is among the live ones"]
     assert list(fsck(new.store, verify_all)) == []
-    old.close()
-    new.close()
+    assert int(ask(new, "status")["sync_info"]["earliest_block_height"]) > EVERY, "it replayed the chain"
 
 
-def log(node: Node) -> bytes:
-    return (node.settings.folder / "cometbft.log").read_bytes()
+def test_a_wrong_chunk_is_asked_for_again_elsewhere(three: Three, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = three.liar.engine._application._snapshots
+    asked = threading.Event()
+
+    def spoilt(height: int, format: int, number: int) -> bytes:
+        asked.set()
+        return pack(b"not what was announced")
+
+    honest = three.honest.engine._application._snapshots
+    true = honest.chunk
+
+    def late(height: int, format: int, number: int) -> bytes:
+        # CometBFT asks one of the two by chance; until the liar was heard there is nobody else.
+        return true(height, format, number) if asked.is_set() else b""
+
+    monkeypatch.setattr(served, "chunk", spoilt)
+    monkeypatch.setattr(honest, "chunk", late)
+    new = three.join()
+    wait_for(lambda: new.engine.final() == three.honest.engine.final())
+    assert asked.is_set()
+    assert list(fsck(new.store, verify_all)) == []
+    assert int(ask(new, "status")["sync_info"]["earliest_block_height"]) > EVERY, "it replayed the chain"

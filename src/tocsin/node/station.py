@@ -12,7 +12,7 @@ import httpx
 
 from tocsin.engine.cometbft import install
 from tocsin.engine.cometbft.engine import CometEngine
-from tocsin.engine.cometbft.heights import HeightsLost
+from tocsin.engine.cometbft.heights import HeightsLost, begun
 from tocsin.engine.cometbft.home import Settings, Sync, first_votes
 from tocsin.engine.embedded.engine import EmbeddedEngine
 from tocsin.engine.port import Clock, Engine
@@ -285,8 +285,8 @@ class Station:
     def _sync(self, records: NetworkStore, genesis: Genesis, remotes: Mapping[str, Remote]) -> Sync | None:
         """Where a new node gets a snapshot; None for one that has blocks, or where there is none or nobody to ask."""
         comet = self._use.cometbft
-        blocks = places.comet_home(self._shared.config.data_dir, self.origin) / "data" / "blockstore.db"
-        if records.durable[0] or blocks.exists() or not comet.sync:
+        heights = places.comet_home(self._shared.config.data_dir, self.origin) / "heights"
+        if begun(heights, records.durable[0]) or not comet.sync:
             return None
         if max(map(_height, remotes.values()), default=0) < SNAPSHOT_EVERY:
             return None

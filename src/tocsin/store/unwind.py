@@ -34,8 +34,8 @@ def unwind(connection: apsw.Connection, net: int, size: int, live: Sequence[tupl
         for sql in _WITHOUT:
             connection.execute(sql, (net, size)[: 2 if "?2" in sql else 1])
         connection.executemany("INSERT INTO live (net, key, value) VALUES (?, ?, ?)", [(net, *row) for row in live])
-        for _, sql in triggers:
-            connection.execute(sql)
+        for _, text in triggers:
+            connection.execute(str(text))
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

@@ -14,9 +14,9 @@ import msgspec
 from tocsin.engine.cometbft import wire
 from tocsin.engine.cometbft.heights import Heights
 from tocsin.engine.cometbft.pool import Pool
-from tocsin.engine.cometbft.restore import Restore, SnapshotWrong
+from tocsin.engine.cometbft.restore import Restorable, Restore, SnapshotWrong, begin_anew
 from tocsin.engine.cometbft.snapshots import Snapshots
-from tocsin.engine.ledger import Ledger, Records
+from tocsin.engine.ledger import Ledger
 from tocsin.engine.port import Clock
 from tocsin.engine.signatures import Checker
 from tocsin.kernel.block import Outcome
@@ -66,8 +66,12 @@ class Observer(Protocol):
         """A block is durable."""
         ...
 
-    def restored(self) -> None:
-        """A snapshot was taken in."""
+    def refused(self, why: str) -> None:
+        """A snapshot was not taken in."""
+        ...
+
+    def restored(self, height: int) -> None:
+        """A snapshot was taken in, with blocks up to this one, and CometBFT has gone on from it."""
         ...
 
 
@@ -94,7 +98,7 @@ class Application:
 
     def __init__(
         self,
-        records: Records,
+        records: Restorable,
         home: Path,
         clock: Clock,
         verifier: Checker,
@@ -106,9 +110,14 @@ class Application:
         """`welcome`: whether a node may connect, by its CometBFT id. `prune`: let CometBFT forget its blocks below
         the oldest snapshot; the log stays whole. Raises HeightsLost.
         """
+        self._heights = Heights(home / "heights", records.head.height)
+        if self._heights.restoring:
+            begin_anew(home, self._heights, records)
         self.ledger = Ledger(records)
         self.lock = threading.RLock()
-        self._heights = Heights(home / "heights", self.ledger.state.meta.height)
+        self._home = home
+        self._records = records
+        self._verifier = verifier
         self._pool = Pool(self.ledger, clock, verifier)
         self._observer = observer
         self._welcome = welcome
@@ -116,7 +125,6 @@ class Application:
         self._finalized: _Finalized | None = None
         self._snapshots = snapshots
         self._prune = prune
-        self._incoming = home / "incoming"
         self._restore: Restore | None = None
 
     def close(self) -> None:
@@ -130,6 +138,10 @@ class Application:
             self._pool.reset()
             self._finalized = None
             self._candidates.clear()
+            self._restore = None
+            if self._heights.restoring:
+                begin_anew(self._home, self._heights, self._records)
+                self.ledger.reload()
 
     @property
     def has_snapshot(self) -> bool:
@@ -269,6 +281,7 @@ class Application:
         if done is None:
             raise ValueError("CometBFT committed a block that it had not finalized.")
         state = self.ledger.state
+        snapshot = state.meta.height if self._heights.restoring else None
         self._heights.announce(done.height, done.outcome.height if done.outcome.changed else state.meta.height)
         if done.outcome.changed:
             self.ledger.commit(done.outcome)
@@ -278,6 +291,8 @@ class Application:
         self._pool.advance(done.txs)
         if done.outcome.changed and _read_block_leaf(done.outcome.leaves[-1]).state is not None:
             self._snapshots.take(done.height, done.outcome.height)
+        if snapshot is not None:
+            self._observer.restored(snapshot)
         self._observer.committed(done.outcome)
         return wire.CommitAnswer(self._snapshots.oldest() if self._prune else 0)
 
@@ -285,9 +300,12 @@ class Application:
 
     def _offer_snapshot(self, request: wire.OfferSnapshot) -> wire.OfferSnapshotAnswer:
         """A new offer ends one that was half taken."""
+        self._restore = None
+        offer, folder = request.snapshot or wire.Snapshot(), self._home / "sync" / "chunks"
         try:
-            self._restore = Restore(self._incoming, request.snapshot or wire.Snapshot(), request.app_hash)
-        except SnapshotWrong:
+            self._restore = Restore(folder, offer, request.app_hash, self._records, self._verifier)
+        except SnapshotWrong as error:
+            self._observer.refused(str(error))
             return wire.OfferSnapshotAnswer(wire.SNAPSHOT_REJECT)
         return wire.OfferSnapshotAnswer(wire.SNAPSHOT_ACCEPT)
 
@@ -295,19 +313,24 @@ class Application:
         restore = self._restore
         if restore is None:
             return wire.ApplySnapshotChunkAnswer(wire.CHUNK_ABORT)
-        if not restore.add(request.place, request.chunk):
-            return wire.ApplySnapshotChunkAnswer(wire.CHUNK_RETRY, (request.sender,))
-        if not restore.complete:
-            return wire.ApplySnapshotChunkAnswer(wire.CHUNK_ACCEPT)
-        self._restore = None
         try:
-            kernel = restore.finish(self.ledger)
-        except SnapshotWrong:
-            return wire.ApplySnapshotChunkAnswer(wire.CHUNK_REJECT_SNAPSHOT)
-        self._heights.announce(restore.height, kernel)
-        self._heights.kept(restore.height)
+            if not restore.add(request.place, request.chunk, request.sender):
+                # Asked for again, and of somebody else: else CometBFT would bring the same bytes once more.
+                return wire.ApplySnapshotChunkAnswer(wire.CHUNK_RETRY, (request.place,), (request.sender,))
+            if not restore.complete:
+                return wire.ApplySnapshotChunkAnswer(wire.CHUNK_ACCEPT)
+            restore.finish()
+        except SnapshotWrong as error:
+            # Its chunks are as it announced them, so whoever sent them offered it.
+            self._restore = None
+            self._observer.refused(str(error))
+            return wire.ApplySnapshotChunkAnswer(wire.CHUNK_REJECT_SNAPSHOT, (), tuple(sorted(restore.senders)))
+        self._heights.restore(restore.height)
+        restore.write()
+        self._heights.restored(restore.height)
+        self._restore = None
+        self.ledger.reload()
         self._pool.reset()
-        self._observer.restored()
         return wire.ApplySnapshotChunkAnswer(wire.CHUNK_ACCEPT)
 
     # Questions.

@@ -12,12 +12,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from tocsin.engine.cometbft import home
 from tocsin.engine.cometbft.application import Application
 from tocsin.engine.cometbft.home import Settings
 from tocsin.engine.cometbft.pool import tick
 from tocsin.engine.cometbft.process import Process
+from tocsin.engine.cometbft.restore import Restorable
 from tocsin.engine.cometbft.rpc import Rpc, RpcError, RpcUnreachable
 from tocsin.engine.cometbft.server import Server
 from tocsin.engine.cometbft.snapshots import Rows, Snapshots
@@ -45,6 +47,10 @@ _RECHECK_S = 1.0
 """Longest sleep before a deadline, so that a clock that is set or jumps is noticed; and between two ticks."""
 
 
+class Recorded(Journal, Restorable, Protocol):
+    """What the engine writes to, reads back from, and may begin anew."""
+
+
 class _Waiting:
     """An envelope without a block. `entered`: it was in the pool, so others may hold it too. `offered`: when last."""
 
@@ -62,7 +68,7 @@ class CometEngine:
 
     def __init__(
         self,
-        records: Journal,
+        records: Recorded,
         genesis: Genesis,
         program: Path,
         settings: Settings,
@@ -81,10 +87,7 @@ class CometEngine:
         self._work = threading.Condition(self._lock)
         self._waiting: dict[bytes, _Waiting] = {}
         self._inbox: deque[bytes] = deque()
-        self._delivery = Delivery(records)
         self._last = time.monotonic()
-        # Where each block was kept, a header had named the hash of the one before it.
-        self._confirmed = self._delivery.height - 1
         self._stopping = False
         self._closed = False
         self._trouble = ""
@@ -96,6 +99,9 @@ class CometEngine:
             records, settings.folder, clock, verifier, self, welcome,
             Snapshots(settings.folder / "snapshots", rows, records, self._no_snapshot), settings.prune,
         )  # fmt: skip
+        self._delivery = Delivery(records)
+        # Where each block was kept, a header had named the hash of the one before it.
+        self._confirmed = self._delivery.height - 1
         self._deadline = self._application.ledger.state.next_deadline()
         sockets = self._socket_folder(settings.folder / "run")
         self.rpc = sockets / "rpc"
@@ -248,12 +254,14 @@ class CometEngine:
         for ticket, answer in answers:
             ticket.settle(answer)
 
-    def restored(self) -> None:
+    def refused(self, why: str) -> None:
+        """A snapshot did not hold; CometBFT looks for another one."""
+        self._trouble = f"A snapshot was refused: {why}. Another is looked for."
+
+    def restored(self, height: int) -> None:
         """Everything up to the snapshot is final, and a header that the light client checked names its hash."""
         with self._lock:
-            self._confirmed = self._application.ledger.state.meta.height
-            self._delivery.reach(self._confirmed)
-            self._deadline = self._application.ledger.state.next_deadline()
+            self._delivery.reach(height)
 
     # The thread that offers.
 
@@ -338,7 +346,12 @@ class CometEngine:
         self._server.hang_up()
         # A CometBFT that was killed leaves its socket, and the next one does not start over it.
         self.rpc.unlink(missing_ok=True)
-        self._application.restarted()
+        try:
+            home.clear_sync(self._home[0].folder)
+            self._application.restarted()
+        except Exception as error:
+            self._fail(error)
+            return
         with self._lock:
             for waiting in self._waiting.values():
                 waiting.offered = 0.0

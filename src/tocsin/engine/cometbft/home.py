@@ -5,6 +5,7 @@ is made once and never touched again.
 """
 
 import json
+import shutil
 from base64 import b64encode
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,6 +87,12 @@ def write(settings: Settings, genesis: Genesis, application: Path, rpc: Path) ->
             )
 
 
+def clear_sync(folder: Path) -> None:
+    """Empty the place of a snapshot on its way, in a home; who was killed left there what it had."""
+    shutil.rmtree(folder / "sync", ignore_errors=True)
+    (folder / "sync").mkdir(mode=0o700)
+
+
 def first_votes(path: Path) -> None:
     """Say that a validator has voted on nothing; for a key that never was in use."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -121,8 +128,8 @@ def _config(settings: Settings, application: Path, rpc: Path) -> dict[str, dict[
         "tx_index": {"indexer": "null"},
         "storage": {"discard_abci_responses": False},
         "statesync": {"enable": False} if sync is None else {
-            "enable": True, "rpc_servers": ",".join(sync.servers), "trust_height": sync.height,
-            "trust_hash": sync.hash, "trust_period": "168h", "discovery_time": "5s",
+            "enable": True, "temp_dir": str(settings.folder / "sync"), "rpc_servers": ",".join(sync.servers),
+            "trust_height": sync.height, "trust_hash": sync.hash, "trust_period": "168h", "discovery_time": "5s",
         },
     }  # fmt: skip
 

@@ -43,7 +43,7 @@ def message(**numbers: int) -> Callable[[type[T]], type[T]]:
                 kind = get_args(kind)[0]
             elif len(get_args(kind)) == 2:
                 kind = get_args(kind)[0]  # a message, or None where it is absent
-            wire_type = _VARINT if kind is int else _BYTES
+            wire_type = _VARINT if kind is int and not many else _BYTES
             fields.append(_Field(place, name, kind, many, varint(number << 3 | wire_type)))
         if [one.name for one in fields] != list(cls.__annotations__):
             raise TypeError(f"{cls.__name__} needs a number for each field, in order")
@@ -110,6 +110,9 @@ def decode(cls: type[T], data: bytes, at: int = 0, end: int | None = None) -> T:
             value: Any
             if kind is bytes:
                 value = data[start:at]
+            elif kind is int:
+                lists[name] = _numbers(data, start, at)
+                continue
             elif kind is str:
                 try:
                     value = data[start:at].decode()
@@ -138,6 +141,15 @@ def decode(cls: type[T], data: bytes, at: int = 0, end: int | None = None) -> T:
     return cls(**found)
 
 
+def _numbers(data: bytes, at: int, end: int) -> list[int]:
+    """Packed, as proto3 writes a list of numbers."""
+    numbers = []
+    while at < end:
+        number, at = read_varint(data, at, end)
+        numbers.append(number)
+    return numbers
+
+
 def encode(value: Any) -> bytes:
     """The bytes of a message; what has its default value is left out."""
     parts: list[bytes] = []
@@ -145,7 +157,10 @@ def encode(value: Any) -> bytes:
         content = value[place]
         if not content and not isinstance(content, tuple):
             continue  # zero, empty or absent
-        if many:
+        if kind is int and many:
+            packed = b"".join(map(varint, content))
+            parts += (tag, varint(len(packed)), packed) if packed else ()
+        elif many:
             known: dict[Any, bytes] = {}  # the results of a block are mostly alike
             for one in content:
                 if one not in known:

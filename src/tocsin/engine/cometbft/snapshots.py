@@ -1,39 +1,39 @@
 """Snapshots, by which a new node joins without replaying what was decided (spec 10, ADR 11).
 
-One is taken at each block whose leaf names the state's digest. It is a list of chunks: the live rows, the archived
-rows, and the journal from block 0 on; the metadata are the chunks' hashes. Journal chunks always begin at the same
-blocks, so they are read from the store when asked for, and hashed once.
+One is taken at each block whose leaf names the state's digest. It is two streams, the journal from block 0 on, and
+the state's rows, cut into chunks; its metadata are the chunks' hashes. The journal only grows, so all its chunks but
+the last are what they were: they are hashed once, and made from the store when somebody asks.
 """
 
 import shutil
 import threading
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
+from msgspec import Struct
 
 from tocsin.engine.cometbft import wire
 
-FORMAT = 1
+FORMAT = 2
 KEEP = 2
 CHUNK_BYTES = 4 * 1024 * 1024
-"""A chunk is full with the row or block that brings it to this size; CometBFT carries 16 MB."""
+"""Of a stream in one chunk, before it is compressed. CometBFT carries 16 MB."""
+MAX_CHUNKS = 65_536
+"""256 GiB, and 2 MiB of hashes; CometBFT carries 4 MB of them."""
+MAX_RECORD = 64 * 1024 * 1024
+"""The largest block in the journal, and far more than a row has. A block of CometBFT's has 4 MiB of envelopes."""
 
+_LENGTH = 4
 encode = msgspec.msgpack.Encoder().encode
 
 
-class Row(NamedTuple):
-    """A row of the state. `live`, or archived."""
-
-    live: bool
-    key: str
-    value: bytes
-
-
-class JournalBlock(NamedTuple):
+class JournalBlock(Struct, frozen=True, array_like=True, gc=False, tag="block"):
     """A block as it stands in the journal."""
 
     height: int
@@ -43,11 +43,11 @@ class JournalBlock(NamedTuple):
     envelopes: list[bytes]
 
 
-class Chunk(NamedTuple):
-    """Rows or blocks."""
+class Row(Struct, frozen=True, array_like=True, gc=False, tag="row"):
+    """A row of the state, live or archived as its key says: first all live ones by key, then the others."""
 
-    rows: tuple[Row, ...] = ()
-    blocks: tuple[JournalBlock, ...] = ()
+    key: str
+    value: bytes
 
 
 class Rows(Protocol):
@@ -73,23 +73,25 @@ class Journal(Protocol):
 
 
 class _Part(NamedTuple):
-    """Blocks of one journal chunk, and its hash."""
+    """A journal chunk: the block in which it begins, after `skip` bytes of it, and its hash."""
 
     first: int
-    last: int
+    skip: int
     hash: bytes
 
 
 class _Contents(NamedTuple):
-    """What a finished snapshot is made of. `height`: CometBFT's; `rows`: hashes of the chunks in files."""
+    """What a finished snapshot is made of. `height`: CometBFT's; `kernel`: of the journal's last block; `rows`: hashes
+    of the chunks in files."""
 
     height: int
-    rows: list[bytes]
+    kernel: int
     journal: list[_Part]
+    rows: list[bytes]
 
     @property
     def hashes(self) -> list[bytes]:
-        return [*self.rows, *(part.hash for part in self.journal)]
+        return [*(part.hash for part in self.journal), *self.rows]
 
 
 class Snapshots:
@@ -107,7 +109,7 @@ class Snapshots:
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob("*.part"):
             shutil.rmtree(left)
-        self._kept = {one.height: one for one in map(_load, folder.iterdir())}
+        self._kept = {one.height: one for one in filter(None, map(_load, folder.iterdir()))}
 
     def take(self, height: int, kernel: int) -> None:
         """Begin a snapshot of the block just committed: CometBFT's `height`, the kernel's `kernel`.
@@ -124,11 +126,15 @@ class Snapshots:
         self._writing.start()
         pinned.wait()
 
+    def wait(self) -> None:
+        """Wait for the one that is being written."""
+        if self._writing is not None:
+            self._writing.join()
+
     def close(self) -> None:
         """Wait for the one that is being written, which is given up if it has far to go."""
         self._closing = True
-        if self._writing is not None:
-            self._writing.join()
+        self.wait()
 
     def offered(self) -> list[wire.Snapshot]:
         """Finished ones."""
@@ -143,17 +149,23 @@ class Snapshots:
         with self._lock:
             return min(self._kept, default=0)
 
+    def newest(self) -> int:
+        """Height of the newest one, 0 if there is none."""
+        with self._lock:
+            return max(self._kept, default=0)
+
     def chunk(self, height: int, format: int, number: int) -> bytes:
-        """One chunk; empty if it is not here."""
+        """One chunk, packed; empty if it is not here."""
         with self._lock:
             one = self._kept.get(height)
         if one is None or format != FORMAT or not 0 <= number < len(one.hashes):
             return b""
-        if number >= len(one.rows):
-            part = one.journal[number - len(one.rows)]
-            return _journal_chunk(self._journal.blocks(part.first, part.last))
+        if number < len(one.journal):
+            part = one.journal[number]
+            records = map(_of_block, self._journal.blocks(part.first, one.kernel))
+            return pack(next(_cut(records, part.skip)))
         try:
-            return (self._folder / str(height) / str(number)).read_bytes()
+            return (self._folder / str(height) / str(number - len(one.journal))).read_bytes()
         except OSError:
             return b""  # it went while it was asked for
 
@@ -164,12 +176,13 @@ class Snapshots:
             with self._rows.pinned():
                 pinned.set()
                 hashes = []
-                for number, data in enumerate(_row_chunks(self._rows)):
+                records = (encode(Row(*row)) for row in chain(self._rows.live(), self._rows.archive()))
+                for number, data in enumerate(_cut(records)):
                     if self._closing and number:
                         raise InterruptedError("the node stops")
-                    (part / str(number)).write_bytes(data)
+                    (part / str(number)).write_bytes(pack(data))
                     hashes.append(sha256(data).digest())
-            contents = _Contents(height, hashes, self._parts(kernel))
+            contents = _Contents(height, kernel, self._parts(kernel), hashes)
             (part / "contents").write_bytes(encode(contents))
             part.rename(self._folder / str(height))
         except Exception as error:
@@ -191,54 +204,112 @@ class Snapshots:
         """Journal chunks up to a block. All but the last of an earlier snapshot are what they were."""
         with self._lock:
             newest = max(self._kept, default=None)
-            parts = [] if newest is None else self._kept[newest].journal[:-1]
-        first = parts[-1].last + 1 if parts else 0
-        blocks: list[Any] = []
-        size = 0
+            parts = [] if newest is None else list(self._kept[newest].journal)
+        first, skip = parts.pop()[:2] if parts else (0, 0)
+        start, size, hash = (first, skip), 0, sha256()
         for block in self._journal.blocks(first, kernel):
-            blocks.append(block)
-            size += sum(map(len, block.leaves)) + sum(map(len, block.envelopes))
-            if size >= CHUNK_BYTES:
-                parts.append(_part(blocks))
-                blocks, size = [], 0
-        # There is a last one even if it is empty, so that it is the one to be made anew.
-        return [*parts, _part(blocks) if blocks else _Part(kernel + 1, kernel, sha256(_journal_chunk([])).digest())]
+            record = _framed(_of_block(block))
+            at, skip = skip, 0
+            while at < len(record):
+                if not size:
+                    start = (block.height, at)
+                taken = record[at : at + CHUNK_BYTES - size]
+                hash.update(taken)
+                at, size = at + len(taken), size + len(taken)
+                if size == CHUNK_BYTES:
+                    parts.append(_Part(*start, hash.digest()))
+                    size, hash = 0, sha256()
+                    if self._closing:
+                        raise InterruptedError("the node stops")
+        return [*parts, _Part(*start, hash.digest())] if size else parts
 
 
-def _load(folder: Path) -> _Contents:
-    return msgspec.msgpack.decode((folder / "contents").read_bytes(), type=_Contents)
+def _load(folder: Path) -> _Contents | None:
+    """A snapshot of an earlier run; one that cannot be read, or is of an earlier release, goes."""
+    try:
+        return msgspec.msgpack.decode((folder / "contents").read_bytes(), type=_Contents)
+    except (OSError, msgspec.MsgspecError):
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
 
 
 def _hash(hashes: Iterable[bytes]) -> bytes:
     return sha256(b"".join(hashes)).digest()
 
 
-def _row_chunks(rows: Rows) -> Iterator[bytes]:
-    chunk: list[Row] = []
-    size = 0
-    for live, part in ((True, rows.live()), (False, rows.archive())):
-        for key, value in part:
-            chunk.append(Row(live, key, value))
-            size += len(key) + len(value)
-            if size >= CHUNK_BYTES:
-                yield encode(Chunk(rows=tuple(chunk)))
-                chunk, size = [], 0
-    yield encode(Chunk(rows=tuple(chunk)))
+def _of_block(block: Any) -> bytes:
+    return encode(JournalBlock(block.height, block.at, block.receipts, block.leaves, block.envelopes))
 
 
-def _part(blocks: list[Any]) -> _Part:
-    return _Part(blocks[0].height, blocks[-1].height, sha256(_journal_chunk(blocks)).digest())
+def _framed(record: bytes) -> bytes:
+    if len(record) > MAX_RECORD:
+        raise ValueError(f"a block of {len(record)} bytes is larger than any node would take")
+    return len(record).to_bytes(_LENGTH, "big") + record
 
 
-def _journal_chunk(blocks: Iterable[Any]) -> bytes:
-    made = tuple(JournalBlock(one.height, one.at, one.receipts, one.leaves, one.envelopes) for one in blocks)
-    return encode(Chunk(blocks=made))
+def _cut(records: Iterable[bytes], skip: int = 0) -> Iterator[bytes]:
+    """The stream of these records from byte `skip` on, in chunks; the last may be short."""
+    stream = bytearray()
+    for record in records:
+        stream += _framed(record)[skip:]
+        skip = 0
+        while len(stream) >= CHUNK_BYTES:
+            yield bytes(stream[:CHUNK_BYTES])
+            del stream[:CHUNK_BYTES]
+    if stream:
+        yield bytes(stream)
+
+
+class Reader:
+    """Reads a stream chunk by chunk. It holds a chunk, and a record that has begun."""
+
+    def __init__(self) -> None:
+        self._stream = bytearray()
+        self._decode = msgspec.msgpack.Decoder(JournalBlock | Row).decode
+
+    def feed(self, data: bytes) -> Iterator[JournalBlock | Row]:
+        """The records that end in this chunk. Raises ValueError for what is none."""
+        self._stream += data
+        at = 0
+        while (start := at + _LENGTH) <= len(self._stream):
+            length = int.from_bytes(self._stream[at:start], "big")
+            if length > MAX_RECORD:
+                raise ValueError(f"a record of {length} bytes is announced")
+            if start + length > len(self._stream):
+                break
+            yield self._decode(bytes(self._stream[start : start + length]))
+            at = start + length
+        del self._stream[:at]
+
+    @property
+    def within(self) -> bool:
+        """Whether a record has begun and not ended."""
+        return bool(self._stream)
+
+
+def pack(data: bytes) -> bytes:
+    """A chunk as it is sent. What is hashed is the chunk itself: nodes may compress differently."""
+    return zlib.compress(data, 1)
+
+
+def unpack(data: bytes) -> bytes:
+    """Read back; raises ValueError if it is none, or would be larger than a chunk."""
+    reader = zlib.decompressobj()
+    try:
+        chunk = reader.decompress(data, CHUNK_BYTES + 1)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    if len(chunk) > CHUNK_BYTES or not reader.eof or reader.unused_data:
+        raise ValueError("it is cut short, too long, or goes on behind its end")
+    return chunk
 
 
 def chunk_hashes(snapshot: wire.Snapshot) -> list[bytes]:
     """The hashes of an offered snapshot's chunks; raises ValueError if they do not lead to its own."""
     data = snapshot.metadata
+    if not 0 < snapshot.chunks <= MAX_CHUNKS or len(data) != 32 * snapshot.chunks:
+        raise ValueError(f"it names {snapshot.chunks} chunks, and {len(data)} bytes of hashes")
     hashes = [data[at : at + 32] for at in range(0, len(data), 32)]
-    if len(data) % 32 or len(hashes) != snapshot.chunks or _hash(hashes) != snapshot.hash:
+    if _hash(hashes) != snapshot.hash:
         raise ValueError("the hashes of its chunks do not lead to its hash")
     return hashes

@@ -293,11 +293,12 @@ class LoadSnapshotChunkAnswer(NamedTuple):
     chunk: bytes = b""
 
 
-@message(result=1, reject_senders=3)
+@message(result=1, refetch_chunks=2, reject_senders=3)
 class ApplySnapshotChunkAnswer(NamedTuple):
-    """One of CHUNK_*."""
+    """One of CHUNK_*. `refetch_chunks`: numbers of chunks to forget and to ask for again."""
 
     result: int = 0
+    refetch_chunks: tuple[int, ...] = ()
     reject_senders: tuple[str, ...] = ()
 
 
