@@ -15,8 +15,10 @@ from tests.engine.conformance import PATIENCE_S, Bench, EngineConformance, recei
 from tests.store.drive import verify_all
 from tests.store.faults import FaultVFS, Plan
 from tocsin.engine.cometbft import engine
+from tocsin.engine.cometbft.engine import CometEngine
 from tocsin.engine.cometbft.home import node_id
 from tocsin.engine.port import Engine, EngineBusy, EngineHalted, Ticket
+from tocsin.kernel import block as kernel
 from tocsin.kernel.acts import Leave
 from tocsin.kernel.digest import message_id
 from tocsin.kernel.envelope import Refusal
@@ -147,6 +149,34 @@ def test_cometbft_is_started_again_and_nothing_is_lost(bench: CometBench) -> Non
     assert bench.engine.process.starts > 1
     assert "status -9" in bench.engine.process.ended
     assert sum(len(block.envelopes) for block in bench.store.network(world.origin).blocks()) == len(receipts)
+
+
+@pytest.mark.parametrize("part", ["_take", "_heard"])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_part_that_dies_halts_the_engine(bench: CometBench, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    """Of the thread that offers, and of the one that watches over CometBFT."""
+
+    def fail(self: CometEngine, *given: object) -> None:
+        raise ZeroDivisionError("who would have thought")
+
+    assert bench.engine.error is None
+    monkeypatch.setattr(CometEngine, part, fail)
+    bench.restart()
+    wait_for(lambda: bench.engine.error is not None)
+    assert "ended by itself" in str(bench.engine.error)
+    with pytest.raises(EngineHalted, match="ended by itself"):
+        bench.engine.submit(bench.world.present("district-00", 1, now()).data)
+
+
+def test_a_snapshot_that_failed_is_told_until_one_is_written(
+    bench: CometBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.engine._no_snapshot(OSError("no room"))
+    assert "No snapshot could be written: no room" in bench.engine.trouble
+    monkeypatch.setattr(kernel, "SNAPSHOT_EVERY", 2)
+    for number in range(2):
+        receipt(bench.engine.submit(bench.world.present("district-00", number, now()).data))
+    wait_for(lambda: not bench.engine.trouble)
 
 
 def test_a_full_disk_halts_the_engine(tmp_path: Path) -> None:

@@ -91,14 +91,15 @@ class CometEngine:
         self._stopping = False
         self._closed = False
         self._trouble = ""
+        self._unwritten = (0, "")
         self._elsewhere: tempfile.TemporaryDirectory[str] | None = None
         self._peers_in_doubt = False
         self._welcome = welcome
         self._error: BaseException | None = None
+        self._snapshots = Snapshots(settings.folder / "snapshots", rows, records, self._no_snapshot)
         self._application = Application(
-            records, settings.folder, clock, verifier, self, welcome,
-            Snapshots(settings.folder / "snapshots", rows, records, self._no_snapshot), settings.prune,
-        )  # fmt: skip
+            records, settings.folder, clock, verifier, self, welcome, self._snapshots, settings.prune
+        )
         self._delivery = Delivery(records)
         # Where each block was kept, a header had named the hash of the one before it.
         self._confirmed = self._delivery.height - 1
@@ -176,6 +177,8 @@ class CometEngine:
     @property
     def error(self) -> BaseException | None:
         """What halted the engine, None while nothing did."""
+        if not self._stopping and not (self._offering.is_alive() and self._process.alive and self._server.alive):
+            self._fail(RuntimeError("A thread of the engine ended by itself; standard error says where."))
         return self._error
 
     @property
@@ -185,8 +188,11 @@ class CometEngine:
 
     @property
     def trouble(self) -> str:
-        """What keeps the engine from something without halting it: CometBFT's last words, or a failed snapshot."""
-        return self._process.why or self._trouble
+        """What keeps the engine from something without halting it, while it lasts: CometBFT's last words, until
+        another runs; what it could not do, until a block comes; a snapshot that failed, until one is written.
+        """
+        newest, unwritten = self._unwritten
+        return self._process.why or self._trouble or (unwritten if newest == self._snapshots.newest() else "")
 
     @property
     def idle_s(self) -> float:
@@ -204,7 +210,8 @@ class CometEngine:
             self._process.again()
 
     def _no_snapshot(self, error: Exception) -> None:
-        self._trouble = f"No snapshot could be written: {error}. New members must replay; free some space."
+        told = f"No snapshot could be written: {error}. New members must replay; free some space."
+        self._unwritten = (self._snapshots.newest(), told)
 
     def wake(self) -> None:
         """Look at the clock again: it was set, or jumped."""
@@ -231,6 +238,7 @@ class CometEngine:
         answers: list[tuple[Ticket, Receipt | Refusal]] = []
         with self._lock:
             self._last = time.monotonic()
+            self._trouble = ""
             # This block's header, on which the validators agreed, names the hash that the one before it led to.
             self._confirmed = self._delivery.height
             if outcome.changed:

@@ -45,6 +45,11 @@ class Server:
         self._acceptor = threading.Thread(target=self._accept, name="abci", daemon=True)
         self._acceptor.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it listens."""
+        return self._acceptor.is_alive()
+
     def close(self) -> None:
         """Close everything and wait for what is being answered."""
         with self._lock:
