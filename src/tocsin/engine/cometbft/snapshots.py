@@ -154,11 +154,6 @@ class Snapshots:
         with self._lock:
             return max(self._kept, default=0)
 
-    def newest(self) -> int:
-        """Height of the newest one, 0 if there is none."""
-        with self._lock:
-            return max(self._kept, default=0)
-
     def chunk(self, height: int, format: int, number: int) -> bytes:
         """One chunk, packed; empty if it is not here."""
         with self._lock:
