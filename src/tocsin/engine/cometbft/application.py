@@ -144,6 +144,11 @@ class Application:
                 self.ledger.reload()
 
     @property
+    def confirmed(self) -> int:
+        """At the start: height of the last block whose hash a later header names (spec 10.3)."""
+        return self._heights.confirmed
+
+    @property
     def has_snapshot(self) -> bool:
         """Whether one is being taken in, or blocks are here already."""
         return self._restore is not None or self._heights.height > 0

@@ -101,8 +101,7 @@ class CometEngine:
             records, settings.folder, clock, verifier, self, welcome, self._snapshots, settings.prune
         )
         self._delivery = Delivery(records)
-        # Where each block was kept, a header had named the hash of the one before it.
-        self._confirmed = self._delivery.height - 1
+        self._confirmed = self._application.confirmed
         self._deadline = self._application.ledger.state.next_deadline()
         sockets = self._socket_folder(settings.folder / "run")
         self.rpc = sockets / "rpc"

@@ -37,13 +37,19 @@ class Heights:
         """`kernel`: the height of the store's last block. Raises HeightsLost."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        last = _last(self._file, kernel)
-        if last is None:
+        found = _found(self._file, kernel)
+        if not found:
             os.close(self._file)
             raise HeightsLost(
                 f"{path} does not belong to this store, which ends with block {kernel}: one of them was restored or "
                 "removed alone. Restore both from one backup, or reset the node and let it synchronise."
             )
+        last = found[-1]
+        self.confirmed = kernel - 1
+        """The kernel's height of the newest block, at the start, whose hash a header names for certain: that of the
+        block after it. Of a block that changed nothing it is the last one that did."""
+        if len(found) == 2 and found[0].height == last.height - 1:
+            self.confirmed = max(self.confirmed, found[0].kernel)
         self.height = last.height
         """CometBFT's height of the last block that is kept."""
         self.restoring = last.restoring
@@ -58,7 +64,7 @@ class Heights:
         """Nothing is kept any more; durable on return."""
         os.ftruncate(self._file, 0)
         os.fsync(self._file)
-        self.height, self.restoring = 0, False
+        self.height, self.restoring, self.confirmed = 0, False, -1
 
     def announce(self, height: int, kernel: int) -> None:
         """The store is about to hold CometBFT's block `height`, and so the kernel's `kernel`; durable on return."""
@@ -89,22 +95,20 @@ def begun(path: Path, kernel: int) -> bool:
         return False
     file = os.open(path, os.O_RDONLY)
     try:
-        last = _last(file, kernel)
+        found = _found(file, kernel)
     finally:
         os.close(file)
-    return last is None or (last.height > 0 and not last.restoring)
+    return not found or (found[-1].height > 0 and not found[-1].restoring)
 
 
-def _last(file: int, kernel: int) -> _Entry | None:
-    """The last entry that came about; None if none can have."""
+def _found(file: int, kernel: int) -> list[_Entry]:
+    """The entries that came about, by height; none if the last cannot have."""
     found = sorted(filter(None, (_read(file, slot) for slot in (0, 1))))
     while found and found[-1].kernel > kernel:
         found.pop()  # announced, and never committed
-    if found and found[-1].restoring:
-        return found[-1]
     if not found and kernel == 0:
-        return _Entry(0, 0)
-    return found[-1] if found and found[-1].kernel == kernel else None
+        return [_Entry(0, 0)]
+    return found if found and (found[-1].restoring or found[-1].kernel == kernel) else []
 
 
 def _read(file: int, slot: int) -> _Entry | None:
