@@ -85,21 +85,22 @@ class Node:
         sync: Sync | None = None,
         welcome: Callable[[str], bool] = lambda node: True,
         vfs: str | None = None,
+        dials: Sequence[int] | None = None,
     ) -> None:
+        """`dials`: numbers of the nodes that it asks for by itself; all others, if None."""
         self._vfs = vfs
         self._welcome = welcome
         self.world = world
         self._path = folder / "store.db"
-        validator = world.members[number]
         self.settings = Settings(
             folder / "cometbft",
-            sha256(f"{world.origin}/{validator}/validator".encode()).digest() if validates else None,
+            sha256(f"{world.origin}/{world.members[number]}/validator".encode()).digest() if validates else None,
             node_seed(world.origin, number),
             f"127.0.0.1:{ports[number]}",
             tuple(
                 f"{node_id(node_seed(world.origin, other))}@127.0.0.1:{port}"
                 for other, port in enumerate(ports)
-                if other != number
+                if other != number and (dials is None or other in dials)
             ),
             commit_ms=100,
             round_ms=1500,
