@@ -59,7 +59,9 @@ def load(folder: Path) -> Config:
 
 
 def keystore(config: Config, passphrase_file: Path | None) -> Keystore:
-    """A node's keys; raises Failure."""
+    """A node's keys; none for one that only observes. Raises Failure."""
+    if not config.keystore.exists() and config.witness is None and not any(use.member for use in config.networks):
+        return Keystore()
     file = passphrase_file or config.passphrase_file
     try:
         return Keystore.open(config.keystore, lambda: read_passphrase(file, f"Passphrase of {config.keystore}: "))

@@ -5,7 +5,9 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from tocsin.node import ceremony, diagnosis, neighbours, places
 from tocsin.node import config as configs
 from tocsin.node.agency import Agency
 from tocsin.node.ceremony import Offer
+from tocsin.node.changes import digest_of
 from tocsin.node.config import Config, ConfigError, NetworkUse
 from tocsin.node.diagnosis import Diagnosis
 from tocsin.node.keys import KeystoreError
@@ -32,6 +35,8 @@ from tocsin.store.errors import StoreBusy, StoreError
 from tocsin.store.store import Store
 
 _MAX_STATUS = 4 * 1024 * 1024
+_TAKEN_S = 30.0
+"""In which a running node takes over a configuration, but where it is very busy."""
 
 
 def add(verbs: Any) -> None:
@@ -73,6 +78,14 @@ def add(verbs: Any) -> None:
     ):
         known = _action(actions, name, help, run, f"tocsin node {name} annan yanshui.founder")
         known.add_argument("offer", type=Path, metavar="FILE", help="its offer (tocsin founding offer)")
+
+    observer = _action(
+        actions, "observer", "let an observer's CometBFT in, or no more", run_observer,
+        "tocsin node observer annan 5f0c... --network health.example/tw/tainan",
+    )  # fmt: skip
+    observer.add_argument("id", metavar="NODE-ID", help="which its `tocsin node init` said")
+    observer.add_argument("--network", help="origin; not needed where there is one only")
+    observer.add_argument("--remove", action="store_true", help="let it in no more")
 
     reset = _action(
         actions, "reset", "drop what is known of a network, to get it anew from the others", run_reset,
@@ -122,7 +135,7 @@ def run_init(options: argparse.Namespace) -> int:
         checked = configs.parse(text.encode(), path)
         folder.mkdir(parents=True, exist_ok=True)
         found_here(checked, genesis_bytes, founding_bytes)
-        path.write_text(text, encoding="utf-8")
+        configs.save(config, path)
     except (ConfigError, StoreError, ValueError, OSError) as error:
         raise Failure(str(error)) from error
     said = {"config": str(path), "origin": genesis.origin, "genesis": genesis.digest}
@@ -131,11 +144,15 @@ def run_init(options: argparse.Namespace) -> int:
     if options.json:
         print_json(said)
     else:
-        print(f"{path} takes part in {genesis.origin}. Its keys belong into {checked.keystore}.")
+        print(f"{path} takes part in {genesis.origin}.")
+        if options.member:
+            print(f"Its keys belong into {checked.keystore}.")
         if options.member and options.member not in [one.id for one in genesis.members]:
             print(f"{options.member} is no founder: once it is admitted and this node caught up, `tocsin node join`.")
-        if "cometbft" in said:
+        if "cometbft" in said and options.member:
             print(f"The other members' CometBFT dials {said['cometbft']}@HOST:PORT.")
+        elif "cometbft" in said:
+            print(f"The members let it in by `tocsin node observer DIR {said['cometbft']}`.")
     return 0
 
 
@@ -167,7 +184,7 @@ def run_start(options: argparse.Namespace) -> int:
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, lambda *_: stopping.set())
     try:
-        agency = Agency(config, keys, clock, _log)
+        agency = Agency(config, keys, clock, _log, options.dir / configs.NAME)
         address = agency.start()
     except (StoreError, KeystoreError) as error:
         raise Failure(str(error)) from error
@@ -283,13 +300,54 @@ def _neighbour(options: argparse.Namespace, change: Callable[[NetworkUse, Offer]
     if offer.origin not in [one.origin for one in config.networks]:
         raise Failure(f"{options.offer} is for {offer.origin}, in which this node takes no part.")
     networks = [change(one, offer) if one.origin == offer.origin else one for one in config.networks]
-    path = options.dir / configs.NAME
-    path.write_text(configs.render(msgspec.structs.replace(config, networks=networks)), encoding="utf-8")
+    return _configured(options, networks, {"member": offer.founder.id}, f"{offer.founder.id} {what}")
+
+
+def run_observer(options: argparse.Namespace) -> int:
+    """Write the node id of an observer into the configuration, or take it out."""
+    config = as_written(options.dir)
+    ours = [one for one in config.networks if one.engine == "cometbft" and options.network in (None, one.origin)]
+    if len(ours) != 1:
+        raise Failure("Name with --network one of the networks that this node takes part in by CometBFT.")
+    (use,) = ours
+    others = [one for one in use.cometbft.observers if one != options.id]
+    if options.remove and others == use.cometbft.observers:
+        raise Failure(f"{options.id} is not let in by this configuration.")
+    changed = neighbours.let_in(use, others if options.remove else [*others, options.id])
+    networks = [changed if one is use else one for one in config.networks]
+    what = "is not let in any more" if options.remove else "is let in"
+    return _configured(options, networks, {"observer": options.id}, f"The observer {options.id} {what}")
+
+
+def _configured(options: argparse.Namespace, networks: list[NetworkUse], more: dict[str, str], what: str) -> int:
+    """Write the configuration, and see whether the node runs by it already."""
+    path: Path = options.dir / configs.NAME
+    config = msgspec.structs.replace(as_written(options.dir), networks=networks)
+    try:
+        configs.parse(configs.render(config).encode(), path)
+        data = configs.save(config, path)
+    except (ConfigError, OSError) as error:
+        raise Failure(str(error)) from error
+    running = _runs_by(address_of(options.dir), digest_of(data))
     if options.json:
-        print_json({"config": str(path), "member": offer.founder.id})
+        print_json({"config": str(path), **more, "running": running})
+    elif running:
+        print(f"{what}; the node runs so.")
     else:
-        print(f"{offer.founder.id} {what}, from the next start of the node on.")
+        print(f"{what}, from the next start of the node on.")
     return 0
+
+
+def _runs_by(address: str, digest: str) -> bool:
+    """Whether a node runs by a configuration, waiting for it to begin to. No node is no failure."""
+    until = time.monotonic() + _TAKEN_S
+    with suppress(Failure):
+        while time.monotonic() < until:
+            said = status_of(address)
+            if said.get("config") == digest and all(one["runs"] or one["error"] for one in said["networks"]):
+                return True
+            time.sleep(0.1)
+    return False
 
 
 def status_of(address: str) -> dict[str, Any]:

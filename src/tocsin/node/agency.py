@@ -3,10 +3,12 @@
 import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tocsin.engine.port import Clock
 from tocsin.engine.signatures import Verifier
+from tocsin.node.changes import Changes
 from tocsin.node.config import Config
 from tocsin.node.http import application
 from tocsin.node.keys import Keystore
@@ -22,8 +24,13 @@ from tocsin.tlog.note import parse_vkey
 class Agency:
     """Starts with `start`; `stop` ends it cleanly. A network that fails takes no other with it."""
 
-    def __init__(self, config: Config, keystore: Keystore, clock: Clock, say: Callable[[str, str], None]) -> None:
-        """`say`: (network, sentence) for the log. Raises KeystoreError, StoreError."""
+    def __init__(
+        self, config: Config, keystore: Keystore, clock: Clock, say: Callable[[str, str], None],
+        path: Path | None = None,
+    ) -> None:  # fmt: skip
+        """`say`: (network, sentence) for the log. `path`: of the configuration's file, which is read again when it
+        changes. Raises KeystoreError, StoreError.
+        """
         self._client = caller()
         self._verifier = Verifier()
         shared = Shared(config, keystore, self._client, clock, self._verifier, say)
@@ -33,6 +40,7 @@ class Agency:
         app = application(list(self.stations.values()), self.witness, self.status)
         limits = Limits(config.connections, config.connections_per_address)
         self._server = Server(app, config.listen, limits, partial(say, ""))
+        self._changes = None if path is None else Changes(config, path, self.stations, partial(say, ""))
         self.address = config.listen
 
     def start(self) -> str:
@@ -40,10 +48,14 @@ class Agency:
         self.address = self._server.start()
         for station in self.stations.values():
             station.start()
+        if self._changes is not None:
+            self._changes.start()
         return self.address
 
     def stop(self) -> None:
         """End; all that is final is on disk."""
+        if self._changes is not None:
+            self._changes.stop()
         stopping = [threading.Thread(target=station.stop) for station in self.stations.values()]
         stopping.append(threading.Thread(target=self._server.stop))
         for thread in stopping:
@@ -56,9 +68,10 @@ class Agency:
             self._heads.close()
 
     def status(self) -> dict[str, Any]:
-        """Every network's, and whom to believe as a witness."""
+        """Every network's, by which configuration they run, and whom to believe as a witness."""
         return {
             "address": self.address,
+            "config": None if self._changes is None else self._changes.digest,
             "witness": None if self.witness is None else str(self.witness.vkey),
             "networks": [station.status() for station in self.stations.values()],
         }

@@ -18,6 +18,7 @@ from tocsin.kernel.state import State
 from tocsin.kernel.statements import Statement, cosigners_of_peer, read_statement, signed_by_log
 from tocsin.node.relay import next_act
 from tocsin.node.remote import Remote, RemoteError, RemoteLog, describe
+from tocsin.node.worker import Worker
 from tocsin.store.errors import StoreError
 from tocsin.store.network import NetworkStore
 from tocsin.tlog import cosignature, leaf_hash, merkle, note
@@ -96,16 +97,16 @@ class Carrier:
         self._clock = clock
         self._say = say
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"carry {self.origin}", daemon=True)
+        self.worker = Worker(f"relay from {self.origin}", self._run)
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        self.worker.start()
 
     def stop(self) -> None:
         """End; what was not carried is found again after the next start."""
         self._stopping.set()
-        self._thread.join()
+        self.worker.join()
 
     def carry(self) -> bool:
         """Carry once; whether something was. Raises RemoteError, Lie, EngineBusy, EngineHalted, TimeoutError."""

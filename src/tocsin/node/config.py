@@ -224,6 +224,15 @@ def _check_vkey(path: Path, key: str, vkey: str, type: int) -> None:
         raise _wrong(path, key, f"the key of {parsed.name} is of type {parsed.type:02x}, not {type:02x}")
 
 
+def save(config: Config, path: Path) -> bytes:
+    """Write `path` whole or not at all, for a running node reads it; what was written. Raises OSError."""
+    data = render(config).encode()
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data)
+    part.replace(path)
+    return data
+
+
 def render(config: Config) -> str:
     """The file that `load` reads back as this, with paths as they are given."""
     lines = [

@@ -20,9 +20,10 @@ from tocsin.kernel.rows import Signer as Who
 from tocsin.kernel.statements import cosigners_of
 from tocsin.node.epochs import Epochs, holds
 from tocsin.node.remote import Remote, RemoteError
+from tocsin.node.worker import Worker
 from tocsin.store.network import NetworkStore
 from tocsin.store.watermark import SignedHead, SigningRefused, Watermark
-from tocsin.tlog import Checkpoint, NoteError, VerifierKey, checkpoint, note
+from tocsin.tlog import Checkpoint, VerifierKey, checkpoint, note
 from tocsin.tlog.note import ED25519, Signature
 
 KEPT = 4096
@@ -95,20 +96,16 @@ class Finality:
         self._known = 0
         self._asked = 0
         self._later: dict[int, float] = {}
-        self.error = ""
         self._final = self._stored()
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._asking = ThreadPoolExecutor(2 * len(remotes) + 1, thread_name_prefix="ask")
-        self._threads = [
-            threading.Thread(target=self._guard, args=(run,), name=run.__name__, daemon=True)
-            for run in (self._sign, self._collect)
-        ]
+        self.workers = [Worker("signing", self._sign), Worker("collecting", self._collect)]
 
     def start(self) -> None:
         """Begin."""
-        for thread in self._threads:
-            thread.start()
+        for worker in self.workers:
+            worker.start()
 
     def stop(self) -> None:
         """End; what was signed stays signed."""
@@ -116,8 +113,8 @@ class Finality:
         with self._changed:
             self._changed.notify_all()
         self._asking.shutdown(wait=False, cancel_futures=True)
-        for thread in self._threads:
-            thread.join()
+        for worker in self.workers:
+            worker.join()
 
     # What others ask.
 
@@ -272,7 +269,7 @@ class Finality:
             else:
                 error = "signed another head of one size than we have"
                 self._contradicts(id, data or b"", text)
-        except (RemoteError, NoteError) as failed:
+        except (RemoteError, ValueError) as failed:
             error = str(failed)
         except CancelledError:
             return ()
@@ -313,13 +310,4 @@ class Finality:
     def _stored(self) -> int:
         found = self._records.checkpoint()
         return 0 if found is None else found.size
-
-    def _guard(self, run: Callable[[], None]) -> None:
-        try:
-            run()
-        except Exception as error:
-            self._say(f"finality has stopped: {error}")
-            with self._changed:
-                self.error = str(error)
-                self._changed.notify_all()
 

@@ -1,4 +1,4 @@
-"""The other members of a network as a node's configuration knows them: by what their offers say."""
+"""The other members of a network as a node's configuration knows them, by what their offers say; and observers."""
 
 from msgspec.structs import replace
 
@@ -28,3 +28,8 @@ def part(use: NetworkUse, offer: Offer) -> NetworkUse:
             use.cometbft, peers={id: at for id, at in use.cometbft.peers.items() if id != offer.founder.id}
         ),
     )
+
+
+def let_in(use: NetworkUse, observers: list[str]) -> NetworkUse:
+    """Let the CometBFT of these observers in, by their node ids, beside the members'."""
+    return replace(use, cometbft=replace(use.cometbft, observers=observers))

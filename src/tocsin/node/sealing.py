@@ -10,6 +10,7 @@ from tocsin.client.signing import VALID_FOR_MS, Signer, sign_acts
 from tocsin.engine.port import Clock, Engine, EngineBusy, EngineHalted
 from tocsin.kernel.acts import Seal
 from tocsin.node.finality import Finality
+from tocsin.node.worker import Worker
 from tocsin.store.network import NetworkStore
 
 _LOOK_S = 0.5
@@ -32,16 +33,16 @@ class Sealing:
         self._clock = clock
         self._say = say
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="seal", daemon=True)
+        self.worker = Worker("sealing", self._run)
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        self.worker.start()
 
     def stop(self) -> None:
         """End."""
         self._stopping.set()
-        self._thread.join()
+        self.worker.join()
 
     def _run(self) -> None:
         while not self._stopping.wait(_LOOK_S):

@@ -1,12 +1,13 @@
 """One network on this node: its engine and all that hangs on it, started together, ended together, started again."""
 
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 
@@ -19,7 +20,6 @@ from tocsin.engine.port import Clock, Engine
 from tocsin.engine.signatures import Checker
 from tocsin.kernel.block import SNAPSHOT_EVERY
 from tocsin.kernel.genesis import Genesis, decode_genesis
-from tocsin.kernel.quorum import finality as quorum
 from tocsin.kernel.quorum import tolerated
 from tocsin.kernel.upgrade import UnknownProtocol
 from tocsin.node import places
@@ -31,14 +31,15 @@ from tocsin.node.keys import KeyRole, Keystore, KeystoreError
 from tocsin.node.outbox import Outbox
 from tocsin.node.remote import Remote, RemoteError
 from tocsin.node.sealing import Sealing
+from tocsin.node.status import Live, Trouble, describe, trouble_of
 from tocsin.node.syncing import NoSync, trusted
 from tocsin.node.witnessing import OutsideWitness, Witnessing
+from tocsin.node.worker import why
 from tocsin.store.errors import StoreError
 from tocsin.store.moment import Moment
 from tocsin.store.network import NetworkStore
 from tocsin.store.store import Store
 from tocsin.store.watermark import SigningRefused, Watermark
-from tocsin.tlog import note
 from tocsin.tlog.note import parse_vkey
 
 _LOOK_S = 0.2
@@ -66,26 +67,6 @@ class Shared:
     say: Callable[[str, str], None]
 
 
-class Live(NamedTuple):
-    """A network while its engine runs (`tocsin.node.http.Network`)."""
-
-    records: NetworkStore
-    genesis: Genesis
-    engine: Engine
-    finality: Finality
-    outbox: Outbox
-    witnessing: Witnessing
-    carriers: list[Carrier]
-
-    def checkpoint(self) -> bytes | None:
-        """The newest final checkpoint, with what outside witnesses signed of it."""
-        found = self.records.checkpoint()
-        if found is None:
-            return None
-        extra = self.witnessing.lines(found.size)
-        return found.note + "".join(note.format_line(line) for line in extra).encode()
-
-
 class Station:
     """Starts with `start`; `stop` ends it cleanly."""
 
@@ -96,7 +77,11 @@ class Station:
         self.error = ""
         """Why it does not run; empty if it does."""
         self.restarts = 0
+        self.trouble: Trouble | None = None
+        """What the engine is in trouble with, or was last."""
+        self._since = shared.clock()
         self._use = use
+        self._wanted = use
         self._shared = shared
         self._guests = 0
         self._door = threading.Condition()
@@ -111,6 +96,15 @@ class Station:
         """End; all that is final is on disk."""
         self._stopping.set()
         self._thread.join()
+
+    def change(self, use: NetworkUse) -> None:
+        """Go on with another configuration of the same network: it starts again, at once."""
+        self._wanted = use
+
+    @property
+    def changed(self) -> bool:
+        """Whether it has not begun to run by its newest configuration."""
+        return self._wanted is not self._use
 
     # For the server.
 
@@ -148,42 +142,14 @@ class Station:
                 self.leave()
 
     def _status(self, live: Live | None) -> dict[str, Any]:
-        use = self._use
+        use, trouble = self._use, self.trouble
+        lasts = live is not None and trouble is not None and trouble.until is None
         said: dict[str, Any] = {
             "origin": use.origin, "member": use.member, "engine": use.engine, "runs": live is not None,
-            "error": self.error, "restarts": self.restarts,
+            "since": self._since, "error": self.error, "restarts": self.restarts,
+            "trouble": trouble.what if lasts and trouble is not None else "", "last_trouble": trouble,
         }  # fmt: skip
-        if live is None:
-            return said
-        height, size = live.records.durable
-        signers = live.finality.epochs.signers(size)
-        return said | {
-            "genesis": live.genesis.digest,
-            "height": height,
-            "size": size,
-            "final": live.finality.final,
-            "signers": [one.id for one in signers],
-            "need": quorum(len(signers)),
-            "peers": [key.partition(":")[2] for key, _ in live.records.rows("peer")],
-            "members": {id: _seen(live.finality, id, url) for id, url in sorted(use.members.items())},
-            "relays": {carrier.origin: dict(carrier.errors) for carrier in live.carriers},
-            "witnesses": live.witnessing.errors,
-            "contradictions": len(live.finality.contradictions),
-            "trouble": _trouble(live.engine),
-            "idle_s": _idle(live.engine),
-            "stale": self._stale(live.records),
-        }
-
-    def _stale(self, records: NetworkStore) -> list[str]:
-        """Which of our own keys are not those in force any more, or not yet."""
-        row = records.row(f"member:{self._use.member}")
-        if row is None:
-            return []
-        held = {
-            key.role: key.public for key in self._shared.keystore.entries()
-            if (key.network, key.member) == (self.origin, self._use.member)
-        }  # fmt: skip
-        return [role for role in ("act", "finality", "validator") if role in held and held[role].encode() not in row]
+        return said if live is None else said | describe(live, use, self._shared.keystore)
 
     def _say(self, sentence: str) -> None:
         self._shared.say(self.origin, sentence)
@@ -193,34 +159,58 @@ class Station:
         while not self._stopping.is_set():
             begun = monotonic()
             try:
-                with ExitStack() as stack:
-                    self._run(stack)
-            except _FAILURES as error:
-                self.error = str(error) or type(error).__name__
-            if self._stopping.is_set():
-                return
+                self._once()
+                continue  # it is to stop, or to change
+            except Exception as error:
+                self.error = self.error or why(error)
+                if not isinstance(error.__cause__ or error, _FAILURES):
+                    self._say("".join(traceback.format_exception(error)).rstrip())
             failed = 1 if monotonic() - begun > _STEADY_S else failed + 1
             pause = _BACK_OFF_S[min(failed, len(_BACK_OFF_S)) - 1]
             self._say(f"stopped: {self.error} It starts again in {pause:g} s.")
-            self._stopping.wait(pause)
+            again = monotonic() + pause
+            while monotonic() < again and not self.changed and not self._stopping.wait(_LOOK_S):
+                pass
             self.restarts += 1
 
+    def _once(self) -> None:
+        """Run until told to stop or to change. What it raises stands in `error` first: letting go of all takes time."""
+        with ExitStack() as stack:
+            try:
+                self._run(stack)
+            except Exception as error:
+                self.error, self._since = why(error), self._shared.clock()
+                raise
+
     def _run(self, stack: ExitStack) -> None:
+        self._use = self._wanted
         live = self._open(stack)
         stack.callback(self._close_door)
-        self.live = live
-        self.error = ""
+        self.live, self.error, self._since = live, "", self._shared.clock()
         self._say(f"runs at height {live.engine.final()} with {live.records.durable[1]} leaves")
-        trouble = ""
+        workers = [
+            *live.finality.workers, *live.witnessing.workers, *(one.worker for one in live.carriers),
+            *(() if live.sealing is None else [live.sealing.worker]),
+        ]  # fmt: skip
         while not self._stopping.wait(_LOOK_S):
-            before, trouble = trouble, _trouble(live.engine)
-            if trouble and trouble != before:
-                self._say(trouble)
+            self._look_for_trouble(live.engine)
             if live.engine.error is not None:
                 raise live.engine.error
-            if live.finality.error:
-                raise RuntimeError(live.finality.error)
+            for worker in workers:
+                worker.check()
+            if self.changed:
+                self._say("starts again with its new configuration")
+                return
         self._say("stops")
+
+    def _look_for_trouble(self, engine: Engine) -> None:
+        told, now, before = trouble_of(engine), self._shared.clock(), self.trouble
+        lasts = before is not None and before.until is None
+        if before is not None and lasts and told != before.what:
+            self.trouble = before._replace(until=now)
+        if told and not (before is not None and lasts and told == before.what):
+            self.trouble = Trouble(told, now, None)
+            self._say(told)
 
     def _open(self, stack: ExitStack) -> Live:
         """Everything, in the order in which it depends on each other; `stack` ends it the other way round."""
@@ -241,6 +231,7 @@ class Station:
         witnessing = Witnessing(records, finality, outside, shared.client, self._say)
         witnessing.start()
         stack.callback(witnessing.stop)
+        sealing = None
         carriers = self._carriers(records, engine, genesis)
         for carrier in carriers:
             carrier.start()
@@ -251,7 +242,7 @@ class Station:
             )
             sealing.start()
             stack.callback(sealing.stop)
-        return Live(records, genesis, engine, finality, Outbox(records), witnessing, carriers)
+        return Live(records, genesis, engine, finality, Outbox(records), witnessing, carriers, sealing)
 
     def _engine(
         self, store: Store, records: NetworkStore, genesis: Genesis, remotes: Mapping[str, Remote]
@@ -341,29 +332,12 @@ class Station:
         return self._shared.keystore.signer(self.origin, self._use.member or "", role).seed if self._has(role) else None
 
 
-def _idle(engine: Engine) -> float | None:
-    """Seconds since the last block; None where blocks come only when something happens."""
-    return round(engine.idle_s, 1) if isinstance(engine, CometEngine) else None
-
-
 def _height(remote: Remote) -> int:
     """Of the last block that changed something; 0 if the node does not say."""
     try:
         return int(remote.status()["height"])
     except (RemoteError, KeyError, TypeError, ValueError):
         return 0
-
-
-def _trouble(engine: Engine) -> str:
-    """What keeps an engine from something without halting it."""
-    return engine.trouble if isinstance(engine, CometEngine) else ""
-
-
-def _seen(finality: Finality, id: str, url: str) -> dict[str, Any]:
-    seen = finality.seen.get(id)
-    if seen is None:
-        return {"url": url, "size": 0, "ago_s": None, "error": "not asked yet"}
-    return {"url": url, "size": seen.size, "ago_s": round(monotonic() - seen.at, 1), "error": seen.error}
 
 
 def found_here(config: Config, genesis: bytes, founding: bytes) -> str:

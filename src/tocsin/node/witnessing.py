@@ -5,6 +5,7 @@ A final checkpoint is final without them: they show to who trusts none of the me
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import httpx
@@ -12,6 +13,7 @@ import httpx
 from tocsin.client.signing import verify_signature
 from tocsin.node.finality import Finality
 from tocsin.node.remote import RemoteError, call
+from tocsin.node.worker import Worker
 from tocsin.store.network import NetworkStore
 from tocsin.tlog import Cosigner, NoteError, VerifierKey, checkpoint, cosignature, note
 from tocsin.tlog.checkpoint import MAX_SIZE, parse_decimal
@@ -49,20 +51,18 @@ class Witnessing:
         self.errors: dict[str, str] = {}
         """Witness -> what was wrong when it was last asked."""
         self._stopping = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._follow, args=(one,), name="witness", daemon=True) for one in witnesses
-        ]
+        self.workers = [Worker(f"witness {one.key.name}", partial(self._follow, one)) for one in witnesses]
 
     def start(self) -> None:
         """Begin."""
-        for thread in self._threads:
-            thread.start()
+        for worker in self.workers:
+            worker.start()
 
     def stop(self) -> None:
         """End."""
         self._stopping.set()
-        for thread in self._threads:
-            thread.join()
+        for worker in self.workers:
+            worker.join()
 
     def lines(self, size: int) -> list[Signature]:
         """What the witnesses signed of the head of this size."""

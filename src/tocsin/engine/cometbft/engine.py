@@ -41,6 +41,8 @@ _NO_SNAPSHOT_S = 60.0
 """How long a new node waits for the offer of a snapshot."""
 _MAX_SOCKET_FOLDER = 96
 """Bytes. A socket's path has at most 104 (macOS) or 108 (Linux)."""
+_LOOK_S = 2.0
+"""For CometBFT to say whom it is connected to."""
 _RETRY_S = 0.25
 """Pause while CometBFT does not answer."""
 _RECHECK_S = 1.0
@@ -198,6 +200,16 @@ class CometEngine:
         """Seconds since the last block, or the start; above a heartbeat or two, the network stands still."""
         return time.monotonic() - self._last
 
+    def connected(self) -> list[str] | None:
+        """CometBFT's ids of the nodes it is connected to; None while it does not answer."""
+        rpc = Rpc(self.rpc, _LOOK_S)
+        try:
+            return sorted(peer["node_info"]["id"] for peer in rpc.call("net_info")["peers"])
+        except (RpcUnreachable, RpcError):
+            return None
+        finally:
+            rpc.close()
+
     def _heard(self, line: bytes) -> None:
         """CometBFT gives up a state sync or a consensus that failed, and then idles: only a new start tries again."""
         told = line.decode(errors="replace").strip()
@@ -317,11 +329,8 @@ class CometEngine:
     def _part(self) -> None:
         """After a change of the roster: leave peers that are not welcome any more. CometBFT has no call for that; a
         new start lets go of them all and asks for each again."""
-        try:
-            peers = self._rpc.call("net_info")["peers"]
-        except (RpcUnreachable, RpcError):
-            return  # it is starting, and asks for each peer
-        if not all(self._welcome(peer["node_info"]["id"]) for peer in peers):
+        # While it does not answer it is starting, and asks for each peer.
+        if not all(map(self._welcome, self.connected() or [])):
             self._process.again()
 
     def _take(self, now: float) -> list[bytes]:

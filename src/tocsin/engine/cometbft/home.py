@@ -72,7 +72,9 @@ def write(settings: Settings, genesis: Genesis, application: Path, rpc: Path) ->
     (config / "config.toml").write_text(_toml(_config(settings, application, rpc)))
     _write_json(config / "genesis.json", _genesis(genesis))
     _write_secret(config / "node_key.json", {"priv_key": _private(SigningKey(settings.node))})
-    if settings.validator is not None:
+    if settings.validator is None:
+        (config / "priv_validator_key.json").unlink(missing_ok=True)  # of a time when it was a member's
+    else:
         key = SigningKey(settings.validator)
         _write_secret(
             config / "priv_validator_key.json",
@@ -103,10 +105,12 @@ def _config(settings: Settings, application: Path, rpc: Path) -> dict[str, dict[
     waits = {"timeout_propose": settings.round_ms, "timeout_prevote": settings.round_ms // 3,
              "timeout_precommit": settings.round_ms // 3, "timeout_commit": settings.commit_ms}  # fmt: skip
     sync = settings.sync
+    # Without a validator key CometBFT makes one of its own, and begins the file of its votes anew.
+    votes = None if settings.validator is None else settings.votes
     return {
         "": {
             "proxy_app": f"unix://{application}", "abci": "socket", "filter_peers": True, "log_level": "info",
-            "priv_validator_state_file": str(settings.votes or "data/priv_validator_state.json"),
+            "priv_validator_state_file": str(votes or "data/priv_validator_state.json"),
         },
         "rpc": {
             "laddr": f"unix://{rpc}" + (f",tcp://{settings.rpc}" if settings.rpc else ""),

@@ -22,8 +22,10 @@ class RpcError(Exception):
 class Rpc:
     """For one thread, at the Unix socket `address`."""
 
-    def __init__(self, address: Path) -> None:
+    def __init__(self, address: Path, wait_s: float = _WAIT_S) -> None:
+        """`wait_s`: how long for an answer."""
         self._address = address
+        self._wait_s = wait_s
         self._connection: http.client.HTTPConnection | None = None
 
     def close(self) -> None:
@@ -57,7 +59,7 @@ class Rpc:
         for again in (self._connection is not None, False):
             try:
                 if self._connection is None:
-                    self._connection = _connect(self._address)
+                    self._connection = _connect(self._address, self._wait_s)
                 self._connection.request("POST", "/", data, {"Content-Type": "application/json"})
                 return json.loads(self._connection.getresponse().read())
             except (OSError, http.client.HTTPException, ValueError) as error:
@@ -71,14 +73,14 @@ def _text(error: Any) -> str:
     return f"{error.get('message', '')}: {error.get('data', '')}"
 
 
-def _connect(address: Path) -> http.client.HTTPConnection:
+def _connect(address: Path, wait_s: float) -> http.client.HTTPConnection:
     link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        link.settimeout(_WAIT_S)
+        link.settimeout(wait_s)
         link.connect(str(address))
     except OSError:
         link.close()
         raise
-    connection = http.client.HTTPConnection("localhost", timeout=_WAIT_S)
+    connection = http.client.HTTPConnection("localhost", timeout=wait_s)
     connection.sock = link
     return connection

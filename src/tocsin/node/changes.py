@@ -1,0 +1,80 @@
+"""The configuration read again while the node runs, so that members come and go without a start of the whole node."""
+
+import threading
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from tocsin.node import config as configs
+from tocsin.node.config import Config, ConfigError
+from tocsin.node.station import Station
+
+_LOOK_S = 0.5
+
+
+class Changes:
+    """Follows one file. A network whose part of it changed starts again by it; what else changed waits for the next
+    start of the node, and what cannot be used is not."""
+
+    def __init__(
+        self, config: Config, path: Path, stations: Mapping[str, Station], say: Callable[[str], None]
+    ) -> None:
+        """`config`: as the node runs by it now."""
+        self._config = config
+        self._path = path
+        self._stations = stations
+        self._say = say
+        self._seen = b""
+        self._seen = self._read()
+        self._taken = digest_of(self._seen)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="configuration", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopping.set()
+        self._thread.join()
+
+    @property
+    def digest(self) -> str | None:
+        """Of the file by which all networks run; None while one has yet to start again by it."""
+        return None if any(one.changed for one in self._stations.values()) else self._taken
+
+    def _follow(self) -> None:
+        while not self._stopping.wait(_LOOK_S):
+            data = self._read()
+            if data == self._seen:
+                continue
+            self._seen = data
+            try:
+                self._take(configs.parse(data, self._path))
+                self._taken = digest_of(data)
+            except ConfigError as error:
+                self._say(f"The configuration was changed and cannot be used; the node goes on as it is. {error}")
+
+    def _take(self, config: Config) -> None:
+        known = {use.origin: use for use in config.networks}
+        for use in self._config.networks:
+            if use.origin in known and known[use.origin] != use:
+                self._stations[use.origin].change(known[use.origin])
+        if replace(config, networks=[]) != replace(self._config, networks=[]) or set(known) != set(self._stations):
+            self._say("The configuration was changed; what is not of a network that runs counts from the next start.")
+        self._config = config
+
+    def _read(self) -> bytes:
+        try:
+            with self._path.open("rb") as file:
+                return file.read(configs.MAX_CONFIG)
+        except OSError:
+            return self._seen
+
+
+def digest_of(data: bytes) -> str:
+    """How a node says which file it runs by."""
+    return sha256(data).hexdigest()

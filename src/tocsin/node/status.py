@@ -1,0 +1,97 @@
+"""What a network on this node says of itself while it runs: to a person, and to the other members' nodes."""
+
+from time import monotonic
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tocsin.engine.cometbft.engine import CometEngine
+from tocsin.engine.port import Engine
+from tocsin.kernel.genesis import Genesis
+from tocsin.kernel.quorum import finality as quorum
+from tocsin.kernel.rows import Member
+from tocsin.node.carrier import Carrier
+from tocsin.node.config import NetworkUse
+from tocsin.node.finality import Finality
+from tocsin.node.keys import Keystore
+from tocsin.node.outbox import Outbox
+from tocsin.node.sealing import Sealing
+from tocsin.node.witnessing import Witnessing
+from tocsin.store.network import NetworkStore
+from tocsin.tlog import note
+
+_read_member = msgspec.json.Decoder(Member).decode
+
+
+class Live(NamedTuple):
+    """A network while its engine runs (`tocsin.node.http.Network`)."""
+
+    records: NetworkStore
+    genesis: Genesis
+    engine: Engine
+    finality: Finality
+    outbox: Outbox
+    witnessing: Witnessing
+    carriers: list[Carrier]
+    sealing: Sealing | None
+
+    def checkpoint(self) -> bytes | None:
+        """The newest final checkpoint, with what outside witnesses signed of it."""
+        found = self.records.checkpoint()
+        if found is None:
+            return None
+        extra = self.witnessing.lines(found.size)
+        return found.note + "".join(note.format_line(line) for line in extra).encode()
+
+
+class Trouble(NamedTuple):
+    """What keeps an engine from something without halting it. `since`, `until`: ms; `until` is None while it lasts."""
+
+    what: str
+    since: int
+    until: int | None
+
+
+def describe(live: Live, use: NetworkUse, keys: Keystore) -> dict[str, Any]:
+    """Heights, members, and what hangs on them. `roster`: everybody the network knows, with their status."""
+    height, size = live.records.durable
+    signers = live.finality.epochs.signers(size)
+    roster = [_read_member(row) for _, row in live.records.rows("member")]
+    return {
+        "genesis": live.genesis.digest,
+        "height": height,
+        "size": size,
+        "final": live.finality.final,
+        "roster": {one.id: one.status for one in roster},
+        "signers": [one.id for one in signers],
+        "need": quorum(len(signers)),
+        "peers": [key.partition(":")[2] for key, _ in live.records.rows("peer")],
+        "members": {id: _seen(live.finality, id, url) for id, url in sorted(use.members.items())},
+        "relays": {carrier.origin: dict(carrier.errors) for carrier in live.carriers},
+        "witnesses": live.witnessing.errors,
+        "contradictions": len(live.finality.contradictions),
+        "connected": live.engine.connected() if isinstance(live.engine, CometEngine) else None,
+        "idle_s": round(live.engine.idle_s, 1) if isinstance(live.engine, CometEngine) else None,
+        "stale": _stale(live.records, use, keys),
+    }
+
+
+def trouble_of(engine: Engine) -> str:
+    """What keeps an engine from something without halting it; empty if nothing does."""
+    return engine.trouble if isinstance(engine, CometEngine) else ""
+
+
+def _seen(finality: Finality, id: str, url: str) -> dict[str, Any]:
+    seen = finality.seen.get(id)
+    if seen is None:
+        return {"url": url, "size": 0, "ago_s": None, "error": "not asked yet"}
+    return {"url": url, "size": seen.size, "ago_s": round(monotonic() - seen.at, 1), "error": seen.error}
+
+
+def _stale(records: NetworkStore, use: NetworkUse, keys: Keystore) -> list[str]:
+    """Which of our own keys are not those in force any more, or not yet."""
+    row = records.row(f"member:{use.member}")
+    if row is None:
+        return []
+    held = {key.role: key.public for key in keys.entries() if (key.network, key.member) == (use.origin, use.member)}
+    return [role for role in ("act", "finality", "validator") if role in held and held[role].encode() not in row]
