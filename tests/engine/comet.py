@@ -86,6 +86,7 @@ class Node:
         welcome: Callable[[str], bool] = lambda node: True,
         vfs: str | None = None,
         dials: Sequence[int] | None = None,
+        prune: bool = False,
     ) -> None:
         """`dials`: numbers of the nodes that it asks for by itself; all others, if None."""
         self._vfs = vfs
@@ -108,6 +109,7 @@ class Node:
             one_host=True,
             rpc=rpc,
             sync=sync,
+            prune=prune,
         )
         folder.mkdir(parents=True, exist_ok=True)
         self._verifier = Verifier(2)

@@ -1,7 +1,6 @@
-"""State sync: a new node joins by a snapshot that it has checked, and holds the same as one that was there."""
+"""Snapshots: the same bytes on every node, and nothing of one that lies is taken in."""
 
 import shutil
-import threading
 import zlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -14,16 +13,12 @@ import msgspec
 import pytest
 from nacl.signing import SigningKey
 
-from tests.engine.comet import Node, free_port, new_world, now, wait_for
-from tests.engine.conformance import receipt
 from tests.store.drive import verify_all
 from tests.store.world import World, signer
 from tocsin.client.signing import SeedSigner
-from tocsin.engine.cometbft import engine, snapshots, wire
 from tocsin.engine.cometbft import restore as restores
-from tocsin.engine.cometbft.home import Sync
+from tocsin.engine.cometbft import snapshots, wire
 from tocsin.engine.cometbft.restore import Restore, SnapshotWrong
-from tocsin.engine.cometbft.rpc import Rpc
 from tocsin.engine.cometbft.snapshots import (
     FORMAT,
     JournalBlock,
@@ -52,58 +47,6 @@ EVERY = 8
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Snapshots each 8th changing block; a thousand would take minutes."""
     monkeypatch.setattr(kernel, "SNAPSHOT_EVERY", EVERY)
-
-
-def ask(node: Node, method: str, **params: str) -> Any:
-    rpc = Rpc(node.engine.rpc)
-    try:
-        return rpc.call(method, **params)
-    finally:
-        rpc.close()
-
-
-def test_a_new_node_joins_by_a_snapshot(tmp_path: Path) -> None:
-    world, ports = new_world(1), [free_port(), free_port()]
-    rpc = f"127.0.0.1:{free_port()}"
-    old = Node(world, tmp_path / "old", 0, ports, rpc=rpc)
-    for number in range(3):
-        for envelope in world.case(now() + number, number):
-            receipt(old.engine.submit(envelope.data))
-    trusted = ask(old, "commit", height="2")["signed_header"]["commit"]["block_id"]["hash"]
-    sync = Sync((rpc, rpc), 2, trusted)
-    new = Node(world, tmp_path / "new", 1, ports, validates=False, sync=sync)
-    wait_for(lambda: new.engine.final() == old.engine.final() >= 2 * EVERY)
-    told = ask(new, "status")["sync_info"]
-    assert int(told["earliest_block_height"]) > EVERY, "it replayed the chain"
-
-    # It goes on with the others, and holds the same, down to what nobody asked for yet.
-    last = receipt(new.engine.submit(world.report("district-05", now()).data))
-    wait_for(lambda: old.engine.final() >= last.height)
-    there, here = (node.store.network(world.origin) for node in (old, new))
-    assert list(there.blocks()) == list(here.blocks())
-    assert list(Moment(old.store, there).archive()) == list(Moment(new.store, here).archive())
-    assert list(Moment(old.store, there).archive())
-    assert list(fsck(new.store, verify_all)) == []
-    new.restart()
-    assert new.engine.final() >= last.height
-    old.close()
-    new.close()
-
-
-def test_where_nobody_has_a_snapshot_the_chain_is_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_NO_SNAPSHOT_S", 3.0)
-    world, ports = new_world(1), [free_port(), free_port()]
-    rpc = f"127.0.0.1:{free_port()}"
-    old = Node(world, tmp_path / "old", 0, ports, rpc=rpc)
-    height = receipt(old.engine.submit(world.report("district-00", now()).data)).height
-    wait_for(lambda: old.engine.confirmed() >= height)
-    trusted = ask(old, "commit", height="1")["signed_header"]["commit"]["block_id"]["hash"]
-    new = Node(world, tmp_path / "new", 1, ports, validates=False, sync=Sync((rpc, rpc), 1, trusted))
-    wait_for(lambda: "Nobody offered a snapshot" in new.engine.trouble)
-    wait_for(lambda: new.engine.final() == old.engine.final())
-    assert not new.engine.trouble
-    old.close()
-    new.close()
 
 
 class Made:
@@ -265,7 +208,7 @@ def _more(content: Content) -> None:
     content.rows.insert(0, ["account:zz", b"{}"])
 
 
-def _archived_row(content: Content) -> None:
+def archived_lie(content: Content) -> None:
     row = content.row("old-message:")
     row[1] = row[1].replace(b'"recorded"', b'"vetoed"')
 
@@ -359,7 +302,7 @@ def _type(content: Content) -> None:
 
 
 _LIES = {
-    _live_row: "live rows", _less: "live rows", _more: "live rows", _archived_row: "archived rows",
+    _live_row: "live rows", _less: "live rows", _more: "live rows", archived_lie: "archived rows",
     _archived_less: "archived rows", _archived_more: "archived rows", _archived_twice: "archived rows",
     _archived_under_another_key: "archived rows", _no_sum: "live rows", _leaf: "app hash",
     _receipt: "block 3 is not what its leaf says", _receipt_less: "block 3 is not", _envelope: "block 3 is not",
@@ -465,102 +408,3 @@ def test_chunks_come_in_order_and_are_the_right_ones(made: Made) -> None:
     for wrong in (made.snapshot._replace(format=1), made.snapshot._replace(hash=bytes(32))):
         with pytest.raises(SnapshotWrong):
             made.offered(wrong)
-
-
-class Three:
-    """A network with blocks and snapshots, a second node that has replayed it, and a third to come."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.world = new_world(1)
-        self.ports = [free_port(), free_port(), free_port()]
-        self.rpc = f"127.0.0.1:{free_port()}"
-        self.nodes = [
-            Node(self.world, folder / "liar", 0, self.ports, rpc=self.rpc),
-            Node(self.world, folder / "honest", 1, self.ports, validates=False),
-        ]
-        self.liar, self.honest = self.nodes
-        number = 0
-        while self.liar.engine.final() < 2 * EVERY:
-            for envelope in self.world.case(now() + number, number % 7):
-                receipt(self.liar.engine.submit(envelope.data))
-            number += 1
-        wait_for(lambda: self.honest.engine.final() == self.liar.engine.final())
-        for node in self.nodes:
-            node.engine._application._snapshots.wait()
-
-    def join(self) -> Node:
-        trusted = ask(self.liar, "commit", height="2")["signed_header"]["commit"]["block_id"]["hash"]
-        sync = Sync((self.rpc, self.rpc), 2, trusted)
-        self.nodes.append(Node(self.world, self.folder / "new", 2, self.ports, validates=False, sync=sync))
-        return self.nodes[-1]
-
-    def close(self) -> None:
-        for node in reversed(self.nodes):
-            node.close()
-
-
-@pytest.fixture
-def three(tmp_path: Path) -> Iterator[Three]:
-    one = Three(tmp_path)
-    yield one
-    one.close()
-
-
-def test_who_offers_a_wrong_snapshot_is_refused_and_another_one_is_taken(
-    three: Three, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The lie can be told only when all of it is there. Nothing was written, and nobody who sent it is asked again."""
-    served = three.liar.engine._application._snapshots
-    honest, asked = served.chunk, threading.Event()
-
-    def false(one: wire.Snapshot) -> list[bytes]:
-        content = Content([unpack(honest(one.height, FORMAT, number)) for number in range(one.chunks)])
-        _archived_row(content)
-        return content.chunks()
-
-    true = {one.height: one for one in served.offered()}
-    lies = {height: false(one) for height, one in true.items()}
-
-    def lie(height: int, format: int, number: int) -> bytes:
-        asked.set()
-        # Of all heights: the newest snapshots that can be found are lies.
-        return pack(lies[height][number])
-
-    monkeypatch.setattr(served, "chunk", lie)
-    monkeypatch.setattr(served, "offered", lambda: [announced(chunks, height) for height, chunks in lies.items()])
-    # The honest one has only the older snapshot, so that CometBFT takes up the lie first.
-    kept = three.honest.engine._application._snapshots
-    monkeypatch.setattr(kept, "offered", lambda: [true[min(true)]])
-    told: list[str] = []
-    monkeypatch.setattr(engine.CometEngine, "refused", lambda self, why: told.append(why))
-    new = three.join()
-    wait_for(lambda: new.engine.final() == three.honest.engine.final())
-    assert asked.is_set()
-    assert told == ["its archived rows are not those whose sum is among the live ones"]
-    assert list(fsck(new.store, verify_all)) == []
-    assert int(ask(new, "status")["sync_info"]["earliest_block_height"]) > EVERY, "it replayed the chain"
-
-
-def test_a_wrong_chunk_is_asked_for_again_elsewhere(three: Three, monkeypatch: pytest.MonkeyPatch) -> None:
-    served = three.liar.engine._application._snapshots
-    asked = threading.Event()
-
-    def spoilt(height: int, format: int, number: int) -> bytes:
-        asked.set()
-        return pack(b"not what was announced")
-
-    honest = three.honest.engine._application._snapshots
-    true = honest.chunk
-
-    def late(height: int, format: int, number: int) -> bytes:
-        # CometBFT asks one of the two by chance; until the liar was heard there is nobody else.
-        return true(height, format, number) if asked.is_set() else b""
-
-    monkeypatch.setattr(served, "chunk", spoilt)
-    monkeypatch.setattr(honest, "chunk", late)
-    new = three.join()
-    wait_for(lambda: new.engine.final() == three.honest.engine.final())
-    assert asked.is_set()
-    assert list(fsck(new.store, verify_all)) == []
-    assert int(ask(new, "status")["sync_info"]["earliest_block_height"]) > EVERY, "it replayed the chain"

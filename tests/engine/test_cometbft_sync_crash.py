@@ -11,7 +11,7 @@ from tests.engine import syncing
 from tests.engine.comet import Node, free_port, installed, new_world, now
 from tests.engine.conformance import receipt
 from tests.engine.syncing import EVERY, POINTS, Setup
-from tests.engine.test_cometbft_snapshots import ask
+from tests.engine.test_cometbft_sync import ask
 from tests.store.drive import verify_all
 from tocsin.engine.cometbft import snapshots
 from tocsin.engine.cometbft.home import Sync
