@@ -372,7 +372,8 @@ def _lines(one: dict[str, Any], found: Diagnosis) -> list[str]:
     if not one["runs"]:
         return [f"{one['origin']}: does not run. {one['error']}"]
     head = f"{one['origin']}: block {one['height']}, {one['size']} leaves, {one['final']} of them final"
-    lines = [head, *(f"  {id} is missing: {why}" for id, why in found.away.items()), f"  {found.verdict}"]
+    lines = [head, f"  it {one['sync']}"] if one["sync"] else [head]
+    lines += [*(f"  {id} is missing: {why}" for id, why in found.away.items()), f"  {found.verdict}"]
     lines += [f"  {one['trouble']}"] if one["trouble"] and not found.well else []
     lines += [f"  relay from {origin}: {url}: {error}" for origin, errors in one["relays"].items()
               for url, error in errors.items()]  # fmt: skip

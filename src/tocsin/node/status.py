@@ -71,6 +71,7 @@ def describe(live: Live, use: NetworkUse, keys: Keystore) -> dict[str, Any]:
         "witnesses": live.witnessing.errors,
         "contradictions": len(live.finality.contradictions),
         "connected": live.engine.connected() if isinstance(live.engine, CometEngine) else None,
+        "sync": live.engine.sync if isinstance(live.engine, CometEngine) else "",
         "idle_s": round(live.engine.idle_s, 1) if isinstance(live.engine, CometEngine) else None,
         "stale": _stale(live.records, use, keys),
     }

@@ -1,7 +1,8 @@
 """Which block of CometBFT's chain a new node may trust, to begin with a snapshot instead of at the first block.
 
 CometBFT's light client needs a header to start from. One more member than may lie must name the same: then one of
-them is honest.
+them is honest. It is the first one that so many have: from there the client leaps forward over as many blocks as the
+validators stayed the same, while backwards it would fetch every single header, and give up after half a minute.
 """
 
 from collections import Counter
@@ -15,8 +16,6 @@ from tocsin.engine.cometbft.home import Sync
 from tocsin.node.remote import RemoteError, call
 
 _MAX_ANSWER = 4 * 1024 * 1024
-_BELOW = 2
-"""So far below the lowest head, everybody has the block."""
 
 
 class NoSync(Exception):
@@ -29,22 +28,25 @@ def trusted(client: httpx.Client, members: Mapping[str, str], liars: int) -> Syn
     Raises NoSync.
     """
     least = max(2, liars + 1)
-    heights = {id: height for id, at in members.items() if (height := _height(client, at)) > _BELOW}
-    if len(heights) < least:
-        raise NoSync(f"{len(heights)} of {len(members)} members' CometBFT could be asked, and {least} are needed")
-    height = min(heights.values()) - _BELOW
-    hashes = {id: _hash(client, members[id], height) for id in heights}
-    (hash, votes), *_ = Counter(filter(None, hashes.values())).most_common(1) or [("", 0)]
-    if votes < least:
-        raise NoSync(f"the members do not agree on block {height}: {hashes}")
-    servers = tuple(f"http://{members[id]}" for id, one in sorted(hashes.items()) if one == hash)
-    return Sync(servers, height, hash)
+    firsts = {id: height for id, at in members.items() if (height := _first(client, at))}
+    if len(firsts) < least:
+        raise NoSync(f"{len(firsts)} of {len(members)} members' CometBFT could be asked, and {least} are needed")
+    told = {}
+    for height in sorted(set(firsts.values())):
+        hashes = {id: _hash(client, members[id], height) for id, first in firsts.items() if first <= height}
+        (hash, votes), *_ = Counter(filter(None, hashes.values())).most_common(1) or [("", 0)]
+        if votes >= least:
+            servers = tuple(f"http://{members[id]}" for id, one in sorted(hashes.items()) if one == hash)
+            return Sync(servers, height, hash)
+        told[height] = hashes
+    raise NoSync(f"the members do not agree on a block: {told}")
 
 
-def _height(client: httpx.Client, at: str) -> int:
+def _first(client: httpx.Client, at: str) -> int:
+    """The height of the first block that a member's CometBFT has; 0 if it does not say."""
     said = _ask(client, at, "status")
     try:
-        return int(said["result"]["sync_info"]["latest_block_height"])
+        return int(said["result"]["sync_info"]["earliest_block_height"])
     except (KeyError, TypeError, ValueError):
         return 0
 

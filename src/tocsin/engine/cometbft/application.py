@@ -126,6 +126,7 @@ class Application:
         self._snapshots = snapshots
         self._prune = prune
         self._restore: Restore | None = None
+        self._began_with = ""
 
     def close(self) -> None:
         """Let go of its files."""
@@ -152,6 +153,14 @@ class Application:
     def has_snapshot(self) -> bool:
         """Whether one is being taken in, or blocks are here already."""
         return self._restore is not None or self._heights.height > 0
+
+    @property
+    def sync(self) -> str:
+        """How far a snapshot is, or which one this node began with since its start; else empty."""
+        restore = self._restore
+        if restore is None:
+            return self._began_with
+        return f"takes in a snapshot: {restore.taken} of {restore.chunks} chunks are checked"
 
     def answer(self, request: wire.Request) -> wire.Answer:
         """Answer any call but CheckTx. What it raises is the node's own failure: it must stop."""
@@ -297,6 +306,7 @@ class Application:
         if done.outcome.changed and _read_block_leaf(done.outcome.leaves[-1]).state is not None:
             self._snapshots.take(done.height, done.outcome.height)
         if snapshot is not None:
+            self._began_with = f"began with a snapshot of block {snapshot}"
             self._observer.restored(snapshot)
         self._observer.committed(done.outcome)
         return wire.CommitAnswer(self._snapshots.oldest() if self._prune else 0)

@@ -196,6 +196,12 @@ class CometEngine:
         return self._process.why or self._trouble or (unwritten if newest == self._snapshots.newest() else "")
 
     @property
+    def sync(self) -> str:
+        """How this node gets, or has got since its start, what was decided before; empty where it had it."""
+        looking = self._sync_ends is not None and not self._application.has_snapshot
+        return "looks for a snapshot" if looking else self._application.sync
+
+    @property
     def idle_s(self) -> float:
         """Seconds since the last block, or the start; above a heartbeat or two, the network stands still."""
         return time.monotonic() - self._last

@@ -19,6 +19,9 @@ from tocsin.kernel.genesis import Genesis
 HEARTBEAT_S = 60
 """Blocks come at least so often, or time would stand still (spec 4)."""
 _MAX_BLOCK_BYTES = 4 * 1024 * 1024
+_TRUSTED = "876000h"
+"""A hundred years: how old the trusted block may be. Members name it anew for each sync, and the light client compares
+what it comes to with what all of them have."""
 _MAX_TX_BYTES = 256 * 1024
 """The largest envelope, a relay's, in base64 within its wrapper."""
 
@@ -133,7 +136,7 @@ def _config(settings: Settings, application: Path, rpc: Path) -> dict[str, dict[
         "storage": {"discard_abci_responses": False},
         "statesync": {"enable": False} if sync is None else {
             "enable": True, "temp_dir": str(settings.folder / "sync"), "rpc_servers": ",".join(sync.servers),
-            "trust_height": sync.height, "trust_hash": sync.hash, "trust_period": "168h", "discovery_time": "5s",
+            "trust_height": sync.height, "trust_hash": sync.hash, "trust_period": _TRUSTED, "discovery_time": "5s",
         },
     }  # fmt: skip
 

@@ -94,7 +94,9 @@ class Restore:
         """Who sent its chunks, by CometBFT's ids."""
         self._folder = folder
         self._records = records
-        self._next = 0
+        self.taken = 0
+        """Chunks that are here and were found right."""
+        self.chunks = len(self._hashes)
         self._reader = Reader()
         self._proof = _Proof(proven, records.leaf(0), verifier)
 
@@ -104,7 +106,7 @@ class Restore:
             chunk = unpack(data)
         except ValueError:
             return False
-        if number != self._next or sha256(chunk).digest() != self._hashes[number]:
+        if number != self.taken or sha256(chunk).digest() != self._hashes[number]:
             return False
         self.senders.add(sender)
         try:
@@ -112,13 +114,13 @@ class Restore:
         except (msgspec.MsgspecError, ValueError, LookupError) as error:
             raise SnapshotWrong(f"chunk {number} cannot be read: {error}") from error
         (self._folder / str(number)).write_bytes(data)
-        self._next += 1
+        self.taken += 1
         return True
 
     @property
     def complete(self) -> bool:
         """Whether all chunks are there."""
-        return self._next == len(self._hashes)
+        return self.taken == self.chunks
 
     def finish(self) -> None:
         """Check what only the whole can show. Raises SnapshotWrong."""
@@ -157,7 +159,7 @@ class Restore:
 
     def _chunks(self) -> Iterator[Iterator[JournalBlock | Row]]:
         reader = Reader()
-        for number in range(len(self._hashes)):
+        for number in range(self.chunks):
             yield reader.feed(unpack((self._folder / str(number)).read_bytes()))
 
 

@@ -1,0 +1,160 @@
+"""A member that is admitted to a network with a long past, and whose node begins with a snapshot of it."""
+
+import shutil
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.engine.comet import installed
+from tests.node.net import DAY_MS, PATIENCE_S, command, now, until
+from tocsin.client.signing import SeedSigner, prove_possession, sign_acts
+from tocsin.engine.cometbft.heights import Heights
+from tocsin.engine.cometbft.home import node_id
+from tocsin.engine.ledger import Ledger
+from tocsin.kernel.acts import AdmitMotion, Judge, Keys, Present, Submit
+from tocsin.kernel.block import SNAPSHOT_EVERY
+from tocsin.kernel.digest import message_id
+from tocsin.kernel.envelope import Envelope, decode
+from tocsin.node import config as configs
+from tocsin.node import places, testnet
+from tocsin.node.config import CometUse, NetworkUse
+from tocsin.node.keys import Keystore
+from tocsin.node.remote import Remote, RemoteError, caller
+from tocsin.node.station import found_here
+from tocsin.store.store import Store
+
+ORIGIN = "testnet.example/1-1"
+NEW = "yanshui"
+
+
+def past(folder: Path, tree: testnet.Tree, keys: Keystore) -> None:
+    """Blocks of real acts, up to the one before a snapshot is due, as if one process had ordered so far."""
+    first, *others = (folder / node.name / "data" for node in tree.nodes)
+    member = tree.net(ORIGIN).own[0]
+    database = places.database(first, ORIGIN)
+    with Store.open(database) as store, store.transaction():
+        ledger = Ledger(store.network(ORIGIN))
+        while (ledger.state.meta.changing + 1) % SNAPSHOT_EVERY:
+            at = ledger.state.meta.at + 60_000
+            data = sign_acts(
+                keys.signer(ORIGIN, member, "act"), ledger.state.meta.genesis, member, at + 600_000, [Present(1)]
+            )
+            envelope = decode(data)
+            assert isinstance(envelope, Envelope)
+            ledger.commit(ledger.propose(at, [envelope]))
+        assert ledger.state.meta.at < now()
+        height = ledger.state.meta.height
+    for data_dir in others:
+        shutil.copyfile(database, places.database(data_dir, ORIGIN))
+    for data_dir in (first, *others):
+        # CometBFT's chain begins on top.
+        heights = Heights(places.comet_home(data_dir, ORIGIN) / "heights", 0)
+        heights.announce(0, height)
+        heights.close()
+
+
+def admit(tree: testnet.Tree, keys: Keystore, at: Remote) -> None:
+    """Vote the new member in."""
+    net = tree.net(ORIGIN)
+    for role in testnet.ROLES:
+        keys.add(ORIGIN, NEW, role, SeedSigner.generate())
+    signers = [keys.signer(ORIGIN, NEW, role) for role in testnet.ROLES]
+    root, act, finality, validator = (one.public_key for one in signers)
+    held, expires = Keys(root, act, finality, validator, "self"), now() + DAY_MS
+    proofs = prove_possession(signers, str(at.status()["genesis"]), NEW, held, expires)
+    motion = AdmitMotion(NEW, f"agency:{NEW}", ["reporter", "voter"], held, expires, proofs)
+    voters = [one for one in net.members if "voter" in testnet.roles_of(net, one)]
+    message = message_id(testnet.act(keys, at, voters[0], [Submit("motion.admit", None, None, motion, None)]), 0)
+    for voter in voters[1:]:
+        testnet.act(keys, at, voter, [Judge(message, "endorse", None, "officer", None, None)])
+    assert at.status()["roster"][NEW] == "active"
+
+
+def write_node(folder: Path, tree: testnet.Tree, keys: Keystore, http: str, comet: str) -> None:
+    """The new member's node: the others' addresses, and where theirs may be asked for a snapshot."""
+    (use,) = configs.load(folder / tree.nodes[0].name).networks
+    assert use.cometbft.rpc is not None
+    dial = {
+        node.name: f"{node_id(places.node_key(folder / node.name / 'data', ORIGIN))}@"
+        f"{configs.load(folder / node.name).networks[0].cometbft.listen}"
+        for node in tree.nodes
+    }
+    own = NetworkUse(
+        ORIGIN, "cometbft", NEW, members={node.name: node.url for node in tree.nodes},
+        cometbft=CometUse(
+            comet, peers=dial, sync=use.cometbft.sync | {tree.nodes[0].name: use.cometbft.rpc}, one_host=True
+        ),
+    )  # fmt: skip
+    config = msgspec.structs.replace(configs.load(folder / tree.nodes[0].name), listen=http, networks=[own])
+    place = folder / NEW
+    text = configs.render(
+        msgspec.structs.replace(
+            config, data_dir=Path("data"), signed_heads=Path("signed-heads"), keystore=Path("keys.json")
+        )
+    )
+    (place / configs.NAME).write_text(text, encoding="utf-8")
+    mine = Keystore()
+    for role in testnet.ROLES:
+        mine.add(ORIGIN, NEW, role, keys.signer(ORIGIN, NEW, role))
+    mine.save_plain(place / "keys.json", lambda _: None)
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    return tmp_path / "t"
+
+
+def test_a_new_member_joins_by_a_snapshot_and_its_node_says_so(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed()
+    real = time.time_ns
+    with monkeypatch.context() as yesterday:
+        yesterday.setattr(time, "time_ns", lambda: real() - DAY_MS * 1_000_000)
+        tree = testnet.write(short, testnet.shape(4, [1]), "cometbft", block_ms=100)
+    keys = Keystore.open(short / "keys.json", warn=lambda _: None)
+    past(short, tree, keys)
+    http, comet = (f"127.0.0.1:{port}" for port in testnet._free_ports(2))
+    (short / NEW).mkdir()
+    id = node_id(places.node_key(short / NEW / "data", ORIGIN))
+    for node in tree.nodes:
+        path = short / node.name / configs.NAME
+        text = path.read_text(encoding="utf-8")
+        # As `tocsin node meet` writes it: let in as soon as it is a member.
+        path.write_text(text.replace('[networks.cometbft.peers]\n', f'[networks.cometbft.peers]\n{NEW} = "{id}@{comet}"\n'))
+    testnet.start(short)
+    try:
+        testnet.wait_ready(short, PATIENCE_S)
+        with caller() as client:
+            first = Remote(client, tree.nodes[0].url, ORIGIN)
+            admit(tree, keys, first)
+            write_node(short, tree, keys, http, comet)
+            genesis, founding = first.genesis()
+            found_here(configs.load(short / NEW), genesis, founding)
+            tree = msgspec.structs.replace(
+                testnet.load(short), nodes=[*testnet.load(short).nodes, testnet.Node(NEW, f"http://{http}", [ORIGIN], 0)]
+            )
+            testnet._save(short, tree)
+            testnet.start(short, [NEW])
+            mine = Remote(client, f"http://{http}", ORIGIN)
+            told: set[str] = set()
+
+            def here() -> bool:
+                try:
+                    said = mine.status()
+                except RemoteError:
+                    return False
+                told.add(said.get("sync", ""))
+                return bool(said["runs"] and said["height"] == first.status()["height"] and said["final"])
+
+            until(here)
+        block = f"began with a snapshot of block {SNAPSHOT_EVERY - 1}"
+        assert "looks for a snapshot" in told
+        assert f"it {block}" in command("node", "status", short / NEW)
+        command("node", "join", short / NEW)
+        assert "began with" not in command("node", "status", short / tree.nodes[0].name)
+        command("testnet", "stop", "--dir", short)
+        for name in (NEW, tree.nodes[0].name):
+            command("fsck", "--data-dir", short / name / "data" / ORIGIN.replace("/", "+"))
+    finally:
+        testnet.stop(short)
