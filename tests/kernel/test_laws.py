@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from functools import cache, partial
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.kernel.networks import Chance, Seeded, seal, some_network
 from tests.kernel.recorded import History, bytes_of, history, tell, walk, write
 from tests.oracle.beside import Kernel, Sealed, Step
 from tests.paths import ROOT
+from tests.pythons import install, interpreter
 from tocsin.kernel import explain
 from tocsin.kernel.acts import Submit
 from tocsin.kernel.archive import ArchiveSum
@@ -256,17 +258,29 @@ def test_the_archived_rows_add_up_to_their_sum(seed: int) -> None:
         assert total.row() == kernel.state.archive
 
 
-def test_another_process_makes_the_same_bytes() -> None:
+@pytest.mark.parametrize("hash_seed", ["1", "2"])
+def test_another_process_makes_the_same_bytes(hash_seed: str) -> None:
     """Whatever seeds its hashes."""
+    elsewhere(sys.executable, {"PYTHONHASHSEED": hash_seed})
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13"])
+def test_another_version_of_python_makes_the_same_bytes(version: str, tmp_path: Path) -> None:
+    python = interpreter(version)
+    if python is None:
+        pytest.skip(f"there is no Python {version} on this machine")
+    install(python, tmp_path, "msgspec", "pynacl", "hypothesis")
+    elsewhere(str(python), {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{tmp_path}"})
+
+
+def elsewhere(python: str, env: dict[str, str]) -> None:
+    """Play all histories in a process of its own, and compare."""
     told = [history(seed) for seed in SEEDS]
-    lines = b"".join(write(one) for one in told)
-    here = [bytes_of(one) for one in told]
-    for hash_seed in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.kernel.recorded"], input=lines, capture_output=True, cwd=ROOT, timeout=300,
-            env={**os.environ, "PYTHONHASHSEED": hash_seed}, check=True,
-        )  # fmt: skip
-        assert done.stdout.decode().split() == here
+    done = subprocess.run(
+        [python, "-m", "tests.kernel.recorded"], input=b"".join(write(one) for one in told), capture_output=True,
+        cwd=ROOT, timeout=300, env={**os.environ, **env}, check=True,
+    )  # fmt: skip
+    assert done.stdout.decode().split() == [bytes_of(one) for one in told]
 
 
 # What is kept is kept: credits, stains, tokens, electorates, ballots.
