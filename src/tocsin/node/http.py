@@ -27,6 +27,7 @@ from tocsin.node.remote import BlockFile, describe
 from tocsin.node.witness import MAX_REQUEST, Witness
 from tocsin.store.network import NetworkStore
 from tocsin.tlog import TileError, VerifierKey, tiles
+from tocsin.tlog.checkpoint import MAX_SIZE, parse_decimal
 from tocsin.tlog.note import ED25519
 
 MAX_WAIT_S = 30.0
@@ -123,8 +124,8 @@ class _Routes:
         return [
             Route("/checkpoint", self.checkpoint),
             Route("/signed", self.signed),
-            Route("/cosigned/{size:int}", self.cosigned),
-            Route("/final/{size:int}", self.final),
+            Route("/cosigned/{size:str}", self.cosigned),
+            Route("/final/{size:str}", self.final),
             Route("/tile/{path:path}", self.tile),
             Route("/log.vkey", self.vkey),
             Route("/genesis", self.genesis),
@@ -174,7 +175,7 @@ class _Routes:
 
     @_network
     async def cosigned(self, live: Network, request: Request) -> Response:
-        size = request.path_params["size"]
+        size = _size(request)
         until = monotonic() + _wait(request)
         while (own := live.finality.own(size)) is None and monotonic() < until and not self.served.closing:
             await asyncio.sleep(_TICK_S)
@@ -182,7 +183,7 @@ class _Routes:
 
     @_network
     async def final(self, live: Network, request: Request) -> Response:
-        found = await run_in_threadpool(live.records.checkpoint, request.path_params["size"])
+        found = await run_in_threadpool(live.records.checkpoint, _size(request))
         return _note(None if found is None else found.note)
 
     @_network
@@ -279,7 +280,7 @@ def _witness_routes(witness: Witness) -> list[Route]:
 async def _body(request: Request, most: int) -> bytes:
     """The body, refused as soon as it is known to be too large."""
     told = request.headers.get("content-length", "")
-    if told.isdigit() and int(told) > most:
+    if told.isdecimal() and int(told) > most:
         raise _No(413, f"At most {most} bytes are taken here.")
     data = b""
     try:
@@ -298,6 +299,13 @@ def _wait(request: Request) -> float:
         return max(0.0, min(MAX_WAIT_S, float(request.query_params.get("wait", "0"))))
     except ValueError:
         raise _No(400, "wait is a number of seconds.") from None
+
+
+def _size(request: Request) -> int:
+    try:
+        return parse_decimal(request.path_params["size"], MAX_SIZE)
+    except ValueError as error:
+        raise _No(404, f"There is no such checkpoint: {error}.") from None
 
 
 def _number(request: Request, name: str, default: int) -> int:
