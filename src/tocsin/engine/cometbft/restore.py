@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol, cast
 
 import msgspec
 
@@ -248,5 +248,12 @@ def _envelopes(block: JournalBlock) -> list[Envelope]:
     return [read for data in block.envelopes if isinstance(read := decode(data), Envelope)]
 
 
+class _Kept(NamedTuple):
+    """An envelope that was read when it was checked; the store looks at its bytes alone."""
+
+    data: bytes
+
+
 def _outcome(block: JournalBlock, writes: Iterable[tuple[str, bytes | None]] = ()) -> Outcome:
-    return Outcome(block.height, block.at, True, _envelopes(block), block.receipts, [], block.leaves, [*writes], {})
+    envelopes = cast("list[Envelope]", [_Kept(data) for data in block.envelopes])
+    return Outcome(block.height, block.at, True, envelopes, block.receipts, [], block.leaves, [*writes], {})

@@ -264,27 +264,27 @@ class Reader:
     """Reads a stream chunk by chunk. It holds a chunk, and a record that has begun."""
 
     def __init__(self) -> None:
-        self._stream = bytearray()
+        self._begun = b""
         self._decode = msgspec.msgpack.Decoder(JournalBlock | Row).decode
 
     def feed(self, data: bytes) -> Iterator[JournalBlock | Row]:
         """The records that end in this chunk. Raises ValueError for what is none."""
-        self._stream += data
+        stream = self._begun + data
         at = 0
-        while (start := at + _LENGTH) <= len(self._stream):
-            length = int.from_bytes(self._stream[at:start], "big")
+        while (start := at + _LENGTH) <= len(stream):
+            length = int.from_bytes(stream[at:start], "big")
             if length > MAX_RECORD:
                 raise ValueError(f"a record of {length} bytes is announced")
-            if start + length > len(self._stream):
+            if start + length > len(stream):
                 break
-            yield self._decode(bytes(self._stream[start : start + length]))
+            yield self._decode(stream[start : start + length])
             at = start + length
-        del self._stream[:at]
+        self._begun = stream[at:]
 
     @property
     def within(self) -> bool:
         """Whether a record has begun and not ended."""
-        return bool(self._stream)
+        return bool(self._begun)
 
 
 def pack(data: bytes) -> bytes:
