@@ -405,7 +405,7 @@ def wrong_clock(run: Running) -> str:
     took = run.live()
     net = run.tree.net(run.tree.node(name).networks[0])
     remote, own = run.client_of(net.origin), Remote(run.client, run.tree.node(name).url, net.origin)
-    _until(lambda: own.status().get("final", 0) >= remote.status()["final"] > 0, f"{name} with a wrong clock has no final head")
+    _until(lambda: own.status().get("final", 0) >= remote.status().final > 0, f"{name} with a wrong clock has no final head")
     wrong.terminate()
     wrong.wait(30)
     run.start_node(name)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.node.net import Nodes, command, until
-from tocsin.cli.node import status_of
+from tocsin.cli.acting import status_of
 from tocsin.client.signing import found_with, prove_possession
 from tocsin.kernel.acts import AdmitMotion, Judge, Keys, Present, Submit
 from tocsin.kernel.digest import message_id

@@ -63,13 +63,13 @@ def admit(tree: testnet.Tree, keys: Keystore, at: Remote) -> None:
     signers = [keys.signer(ORIGIN, NEW, role) for role in testnet.ROLES]
     root, act, finality, validator = (one.public_key for one in signers)
     held, expires = Keys(root, act, finality, validator, "self"), now() + DAY_MS
-    proofs = prove_possession(signers, str(at.status()["genesis"]), NEW, held, expires)
+    proofs = prove_possession(signers, at.status().genesis, NEW, held, expires)
     motion = AdmitMotion(NEW, f"agency:{NEW}", ["reporter", "voter"], held, expires, proofs)
     voters = [one for one in net.members if "voter" in testnet.roles_of(net, one)]
     message = message_id(testnet.act(keys, at, voters[0], [Submit("motion.admit", None, None, motion, None)]), 0)
     for voter in voters[1:]:
         testnet.act(keys, at, voter, [Judge(message, "endorse", None, "officer", None, None)])
-    assert at.status()["roster"][NEW] == "active"
+    assert at.status().roster[NEW] == "active"
 
 
 def write_node(folder: Path, tree: testnet.Tree, keys: Keystore, http: str, comet: str) -> None:
@@ -145,7 +145,7 @@ def test_a_new_member_joins_by_a_snapshot_and_its_node_says_so(short: Path, monk
                 except RemoteError:
                     return False
                 told.add(said.get("sync", ""))
-                return bool(said["runs"] and said["height"] == first.status()["height"] and said["final"])
+                return bool(said["runs"] and said["height"] == first.status().height and said["final"])
 
             until(here)
         block = f"began with a snapshot of block {SNAPSHOT_EVERY - 1}"

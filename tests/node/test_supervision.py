@@ -81,7 +81,7 @@ def test_a_part_that_dies_is_said_and_runs_again(
     def died() -> bool:
         with suppress(RemoteError, KeyError):
             at = nodes.remote(RELAY, LOWER)
-            signer, genesis = nodes.keys.signer(LOWER, RELAY, "act"), str(at.status()["genesis"])
+            signer, genesis = nodes.keys.signer(LOWER, RELAY, "act"), at.status().genesis
             at.submit(sign_acts(signer, genesis, RELAY, now() + 60_000, [Present(1)]))
         told.extend((place, said) for place, one in every.items() if (said := one.status())["error"])
         return any(one.restarts for one in every.values())
@@ -107,12 +107,12 @@ def test_a_trouble_is_told_while_it_lasts_and_is_history_then(nodes: Nodes, monk
     for _ in range(2):
         until(lambda: station.status()["trouble"] == words[0])
         first = station.status()["last_trouble"]
-        assert begun <= first.since <= now()
-        assert first.until is None
+        assert begun <= first["since"] <= now()
+        assert first["until"] is None
         words.pop(0)
     until(lambda: station.status()["trouble"] == "")
     last = station.status()["last_trouble"]
-    assert last.what == "the second"
-    assert last.since <= last.until <= now()
+    assert last["what"] == "the second"
+    assert last["since"] <= last["until"] <= now()
     heard = [sentence for who, network, sentence in nodes.said if network == LOWER]
     assert (heard.count("the first"), heard.count("the second")) == (1, 1)

@@ -98,10 +98,10 @@ def test_a_killed_node_comes_back_and_the_others_did_not_wait(running: Running) 
     victim = running.tree.node("2-1-a2")
     os.kill(victim.pid, signal.SIGKILL)
     until(lambda: not testnet.running(running.folder, victim))
-    before = running.remote("2-1-a1", LOWER).status()["size"]
+    before = running.remote("2-1-a1", LOWER).status().size
     net = running.tree.net(LOWER)
     testnet.act(running.keys, running.remote(net.own[0], LOWER), net.own[2], [Present(1)])
-    until(lambda: running.remote("2-1-a1", LOWER).status()["final"] > before, 30)
+    until(lambda: running.remote("2-1-a1", LOWER).status().final > before, 30)
     said = told("testnet", "start", "--dir", str(running.folder))
     assert said["dir"] == str(running.folder)
     until(lambda: len(running.sizes(LOWER)) == 1, 30)
@@ -113,7 +113,7 @@ def test_an_auditor_finds_nothing_wrong(running: Running, tmp_path: Path) -> Non
     until(lambda: len(running.sizes(LOWER)) == 1, 30)
     said = told("monitor", str(tmp_path / "genesis"), "--dir", str(tmp_path / "audit"), "--once", *members)
     assert said["findings"] == []
-    assert said["size"] == running.remote("2-1-a1", LOWER).status()["size"]
+    assert said["size"] == running.remote("2-1-a1", LOWER).status().size
 
 
 def test_a_new_node_trusts_a_block_that_more_members_name_than_may_lie(running: Running) -> None:

@@ -2,7 +2,7 @@
 
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple, TypeVar
@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from tocsin.kernel.envelope import Refusal
 from tocsin.kernel.reasons import REGISTRY, Reason
+from tocsin.kernel.words import Count
 from tocsin.tlog import HashReader, checkpoint, note, tiles
 from tocsin.tlog.merkle import consistency_proof, inclusion_proof
 from tocsin.tlog.tiles import TILE_WIDTH
@@ -29,7 +30,29 @@ _T = TypeVar("_T")
 
 
 class RemoteError(Exception):
-    """A node could not be asked, or gave no usable answer; the sentence names it."""
+    """A node could not be asked, or gave no usable answer; the sentence names it, and can be shown."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(printable(sentence))
+
+
+class Standing(Struct, frozen=True):
+    """What a node says of itself in one network, as far as others ask (`tocsin.node.status`)."""
+
+    runs: bool
+    error: str = ""
+    trouble: str = ""
+    genesis: str = ""
+    height: Count = 0
+    size: Count = 0
+    final: Count = 0
+    roster: dict[str, str] = {}
+    signers: list[str] = []
+    peers: list[str] = []
+    stale: list[str] = []
+    lacks: list[str] = []
+    connected: list[str] | None = []
+    idle_s: float | None = None
 
 
 class BlockFile(Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,9 +150,9 @@ class Remote:
         """Indexes of the roster leaves whose block ends above size `after`."""
         return self._read(self._must("steps", MAX_ANSWER, 0, {"after": str(after)}), list[int])
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Standing:
         """What it says of itself."""
-        return self._read(self._must("status", MAX_ANSWER), dict)
+        return self._read(self._must("status", MAX_ANSWER), Standing)
 
     def submit(self, envelope: bytes, wait_s: float = 0) -> str | Taken | Refusal:
         """Hand an envelope in: its digest, or its receipt if it came in time, or why no block may hold it."""
@@ -279,6 +302,24 @@ class RemoteLog:
 
     def _liar(self, what: str, error: Exception) -> RemoteError:
         return RemoteError(f"{self._remote.url} serves of {self.origin} {what}: {error}.")
+
+
+def height_of(remotes: Iterable[Remote]) -> int:
+    """Of the last block that changed something: the highest that more of these members' nodes have than may lie."""
+    heights = []
+    asked = list(remotes)
+    for one in asked:
+        try:
+            heights.append(one.status().height)
+        except RemoteError:
+            heights.append(0)
+    liars = len(asked) // 3  # floor((n - 1) / 3) of n with this node
+    return sorted(heights, reverse=True)[liars] if heights else 0
+
+
+def printable(text: str, most: int = 500) -> str:
+    """What somebody else wrote, fit for a terminal and a log line: shortened, and without control characters."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text[:most])
 
 
 def log_id(origin: str) -> str:

@@ -29,7 +29,7 @@ from tocsin.node.finality import Finality, Keys
 from tocsin.node.follower import Follower, Forged
 from tocsin.node.keys import KeyRole, Keystore, KeystoreError
 from tocsin.node.outbox import Outbox
-from tocsin.node.remote import Remote, RemoteError
+from tocsin.node.remote import Remote, height_of
 from tocsin.node.sealing import Sealing
 from tocsin.node.status import Live, Trouble, describe, trouble_of
 from tocsin.node.syncing import NoSync, trusted
@@ -147,7 +147,8 @@ class Station:
         said: dict[str, Any] = {
             "origin": use.origin, "member": use.member, "engine": use.engine, "runs": live is not None,
             "since": self._since, "error": self.error, "restarts": self.restarts,
-            "trouble": trouble.what if lasts and trouble is not None else "", "last_trouble": trouble,
+            "trouble": trouble.what if lasts and trouble is not None else "",
+            "last_trouble": None if trouble is None else trouble._asdict(),
         }  # fmt: skip
         return said if live is None else said | describe(live, use, self._shared.keystore)
 
@@ -279,7 +280,7 @@ class Station:
         heights = places.comet_home(self._shared.config.data_dir, self.origin) / "heights"
         if begun(heights, records.durable[0]) or not comet.sync:
             return None
-        if max(map(_height, remotes.values()), default=0) < SNAPSHOT_EVERY:
+        if height_of(remotes.values()) < SNAPSHOT_EVERY:
             return None
         try:
             return trusted(self._shared.client, comet.sync, tolerated(len(genesis.members)))
@@ -330,14 +331,6 @@ class Station:
 
     def _seed(self, role: KeyRole) -> bytes | None:
         return self._shared.keystore.signer(self.origin, self._use.member or "", role).seed if self._has(role) else None
-
-
-def _height(remote: Remote) -> int:
-    """Of the last block that changed something; 0 if the node does not say."""
-    try:
-        return int(remote.status()["height"])
-    except (RemoteError, KeyError, TypeError, ValueError):
-        return 0
 
 
 def found_here(config: Config, genesis: bytes, founding: bytes) -> str:

@@ -73,7 +73,7 @@ def describe(live: Live, use: NetworkUse, keys: Keystore) -> dict[str, Any]:
         "connected": live.engine.connected() if isinstance(live.engine, CometEngine) else None,
         "sync": live.engine.sync if isinstance(live.engine, CometEngine) else "",
         "idle_s": round(live.engine.idle_s, 1) if isinstance(live.engine, CometEngine) else None,
-        "stale": _stale(live.records, use, keys),
+        **_keys(live.records, use, keys),
     }
 
 
@@ -89,10 +89,12 @@ def _seen(finality: Finality, id: str, url: str) -> dict[str, Any]:
     return {"url": url, "size": seen.size, "ago_s": round(monotonic() - seen.at, 1), "error": seen.error}
 
 
-def _stale(records: NetworkStore, use: NetworkUse, keys: Keystore) -> list[str]:
-    """Which of our own keys are not those in force any more, or not yet."""
+def _keys(records: NetworkStore, use: NetworkUse, keys: Keystore) -> dict[str, list[str]]:
+    """Which of our own keys are not those in force any more, or not yet, and which are not here."""
     row = records.row(f"member:{use.member}")
-    if row is None:
-        return []
     held = {key.role: key.public for key in keys.entries() if (key.network, key.member) == (use.origin, use.member)}
-    return [role for role in ("act", "finality", "validator") if role in held and held[role].encode() not in row]
+    if row is None:
+        return {"stale": [], "lacks": []}
+    needed = ("finality", "validator") if use.engine == "cometbft" else ("finality",)
+    stale = [role for role, public in held.items() if role != "root" and public.encode() not in row]
+    return {"stale": sorted(stale), "lacks": [role for role in needed if role not in held]}

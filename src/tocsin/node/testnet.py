@@ -20,8 +20,7 @@ from msgspec import Struct
 from tocsin import charters
 from tocsin.client.signing import VALID_FOR_MS, SeedSigner, found_with, sign_acts
 from tocsin.engine.cometbft.home import node_id
-from tocsin.kernel.acts import Act, Judge, Keys, PeerEntry, PeerMotion, PeerTerms, PinnedMember, Submit
-from tocsin.kernel.block import found
+from tocsin.kernel.acts import Act, Judge, Keys, PeerMotion, PeerTerms, Submit
 from tocsin.kernel.charter import Charter
 from tocsin.kernel.digest import message_id
 from tocsin.kernel.envelope import Refusal, decode, encode
@@ -30,10 +29,10 @@ from tocsin.kernel.words import Relation, Role
 from tocsin.node import config as configs
 from tocsin.node import places
 from tocsin.node.config import CometUse, Config, EngineName, NetworkUse, PeerUse
+from tocsin.node.edges import entry_of_founders
 from tocsin.node.keys import KeyRole, Keystore
 from tocsin.node.remote import Remote, RemoteError, Taken, call, caller
 from tocsin.node.station import found_here
-from tocsin.tlog import leaf_hash, merkle
 
 FILE: Final = "testnet.json"
 ROLES: tuple[KeyRole, ...] = ("root", "act", "finality", "validator")
@@ -344,14 +343,8 @@ def _declare(
     tree: Tree, keys: Keystore, at: Remote, peer: Remote, relation: Relation, representative: str | None,
     quota: PeerTerms,
 ) -> None:  # fmt: skip
-    """Pinned at the peer's founding, which nobody has to be asked about."""
     genesis = decode_genesis(peer.genesis()[0])
-    _, founding = found(genesis)
-    root = merkle.tree_root([leaf_hash(leaf) for leaf in founding.leaves])
-    roster = [PinnedMember(one.id, one.entity, one.keys.finality, one.keys.custody, True) for one in genesis.members]
-    entry = PeerEntry(
-        genesis.digest, relation, genesis.log_key, 1, roster, len(founding.leaves), root.hex(), representative, quota
-    )
+    entry = entry_of_founders(genesis, relation, representative, quota)
     net = tree.net(at.origin)
     voters = [member for member in net.members if "voter" in roles_of(net, member)]
     motion = Submit("motion.peer", None, None, PeerMotion("add", peer.origin, None, entry), None)
@@ -359,7 +352,7 @@ def _declare(
     for voter in voters[1:]:
         with suppress(TestnetError):  # it may have passed before all have voted
             act(keys, at, voter, [Judge(message, "endorse", None, "officer", None, None)])
-    if peer.origin not in at.status()["peers"]:
+    if peer.origin not in at.status().peers:
         raise TestnetError(f"{at.origin} did not accept {peer.origin} as its peer; look at the logs of the nodes.")
 
 
@@ -368,7 +361,7 @@ def act(keys: Keystore, at: Remote, member: str, acts: Sequence[Act]) -> str:
 
     Raises TestnetError unless all were accepted.
     """
-    genesis = str(at.status()["genesis"])
+    genesis = at.status().genesis
     until = time.time_ns() // 1_000_000 + VALID_FOR_MS
     data = sign_acts(keys.signer(at.origin, member, "act"), genesis, member, until, acts)
     answer = at.submit(data, 30)

@@ -107,9 +107,9 @@ class Nodes:
         until = time.monotonic() + _FINAL_S
         with caller() as client:
             remote = Remote(client, self._first.url, self._world.origin)
-            while (said := remote.status())["final"] < said["size"]:
+            while (said := remote.status()).final < said.size:
                 if time.monotonic() > until:
-                    raise LoadFailed(f"{said['final']} of {said['size']} leaves were final after {_FINAL_S:g} s.")
+                    raise LoadFailed(f"{said.final} of {said.size} leaves were final after {_FINAL_S:g} s.")
                 time.sleep(_LOOK_S)
         time.sleep(2 * _LOOK_S)  # who looks for it has seen it too
 

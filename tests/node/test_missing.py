@@ -1,0 +1,107 @@
+"""Whom `tocsin node status` names when a node can be asked, and still does not count; real processes."""
+
+import json
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx
+import pytest
+
+from tests.engine.comet import installed
+from tests.node.net import command, until
+from tests.node.test_agency import status
+from tocsin.node import testnet
+from tocsin.node.diagnosis import Diagnosis, ask_members, diagnose
+from tocsin.node.remote import RemoteError, caller, printable
+
+ORIGIN = "testnet.example/1-1"
+ONE, TWO, THREE, FOUR = (f"1-1-a{number}" for number in range(1, 5))
+
+
+class Network(SimpleNamespace):
+    """Four nodes in a folder."""
+
+    folder: Path
+    client: httpx.Client
+
+    def found(self) -> Diagnosis:
+        """What the first node finds."""
+        said = status(self.folder / ONE)
+        return diagnose(said, ask_members(self.client, said))
+
+    def restart(self, name: str) -> None:
+        testnet.stop(self.folder, [name])
+        testnet.start(self.folder, [name])
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    installed()
+    folder = tmp_path_factory.mktemp("missing") / "tree"
+    testnet.write(folder, testnet.shape(4, [1]), "cometbft", block_ms=200)
+    testnet.start(folder)
+    try:
+        testnet.wait_ready(folder)
+        with caller() as client:
+            yield Network(folder=folder, client=client)
+    finally:
+        testnet.stop(folder)
+
+
+def cometbft_of(folder: Path) -> int:
+    """Process id of a node's CometBFT."""
+    (found,) = [
+        int(one.name) for one in Path("/proc").glob("[0-9]*")
+        if (words := words_of(one)) and words[0].endswith("/cometbft") and any(str(folder) in word for word in words)
+    ]  # fmt: skip
+    return found
+
+
+def words_of(process: Path) -> list[str]:
+    try:
+        return (process / "cmdline").read_text().split("\0")
+    except OSError:
+        return []
+
+
+def test_a_cometbft_that_stands_still(network: Network) -> None:
+    until(lambda: network.found().away == {}, 30)
+    stopped = [cometbft_of(network.folder / name) for name in (TWO, THREE)]
+    for one in stopped:
+        os.kill(one, signal.SIGSTOP)
+    try:
+        until(lambda: set(network.found().away) == {TWO, THREE})
+        found = network.found()
+        assert "its CometBFT does not answer" in found.away[TWO]
+        assert "it stands still until 1 more of" in found.verdict
+        assert f"{TWO} is missing: its CometBFT does not answer" in command("node", "status", network.folder / ONE, code=1)
+    finally:
+        for one in stopped:
+            os.kill(one, signal.SIGCONT)
+    until(lambda: network.found().away == {}, 30)
+
+
+def test_a_node_without_the_keys_it_signs_with(network: Network) -> None:
+    path = network.folder / FOUR / "node.toml"
+    written = path.read_text()
+    keys = json.loads((network.folder / "keys.json").read_bytes())
+    keys["keys"] = [one for one in keys["keys"] if (one["member"], one["role"]) != (FOUR, "finality")]
+    (network.folder / FOUR / "few.json").write_text(json.dumps(keys))
+    (network.folder / FOUR / "few.json").chmod(0o600)
+    try:
+        path.write_text(re.sub("^keystore = .*$", 'keystore = "few.json"', written, flags=re.MULTILINE))
+        network.restart(FOUR)
+        until(lambda: "its node has no finality key" in network.found().away.get(FOUR, ""))
+    finally:
+        path.write_text(written)
+        network.restart(FOUR)
+    until(lambda: network.found().away == {}, 30)
+
+
+def test_what_a_member_says_can_neither_clear_a_screen_nor_forge_a_line() -> None:
+    assert printable("\x1b[2Jall\nis well") == "\ufffd[2Jall\ufffdis well"
+    assert str(RemoteError("a\x1b[2J")) == "a\ufffd[2J"
