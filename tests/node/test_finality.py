@@ -147,8 +147,51 @@ def test_a_member_that_signs_another_head_is_named_and_the_others_go_on(build: C
     nodes.final(ONE, ORIGIN, size(nodes))
     nodes.final(TWO, ORIGIN, size(nodes))
     until(lambda: nodes.live(ONE, ORIGIN).finality.contradictions)
-    assert nodes.live(ONE, ORIGIN).finality.contradictions[0][0] == THREE
-    assert any(THREE in sentence and "another head" in sentence for _, _, sentence in nodes.said)
+    seen, contradictions = nodes.live(ONE, ORIGIN).finality.seen, nodes.live(ONE, ORIGIN).finality.contradictions
+    theirs, ours = contradictions[THREE]
+    assert checkpoint.parse(note.parse(theirs).text).root == b"\x02" * 32
+    assert checkpoint.parse(note.parse(ours).text).root != b"\x02" * 32
+    # It lies again and again; the first time says all.
+    for day in (2, 3):
+        before = seen[THREE].at
+        nodes.act(ONE, ORIGIN, ONE, Present(day))
+        nodes.final(ONE, ORIGIN, size(nodes))
+        until(lambda before=before: seen[THREE].at > before)  # type: ignore[misc]
+    assert seen[THREE].error == "signed another head of one size than we have"
+    assert contradictions == {THREE: (theirs, ours)}
+    assert sum(THREE in sentence and "another head" in sentence for who, _, sentence in nodes.said if who == ONE) == 1
+    liar.close()
+
+
+@pytest.mark.parametrize("signed_by", [None, FOUR])
+def test_what_a_member_did_not_sign_itself_is_no_contradiction(
+    build: Callable[..., Nodes], signed_by: str | None
+) -> None:
+    """Any text can be served, another one each time; it is not kept."""
+    urls: dict[str, str] = {}
+    nodes = build(lambda name, config: through(config, THREE, urls.get("liar", "http://127.0.0.1:9")))
+    served: list[int] = []
+
+    def change(path: str, true: bytes) -> bytes:
+        if "/cosigned/" not in path:
+            return true
+        head = checkpoint.parse(note.parse(true).text)
+        served.append(len(served))
+        other = Checkpoint(head.origin, head.size, bytes([len(served)]) * 32)
+        who, role = (signed_by, "finality") if signed_by else (THREE, "act")
+        signer = nodes.keys.signer(ORIGIN, who, role)
+        return note.format(checkpoint.format(other), [cosign_checkpoint(signer, who, other, 1)])
+
+    liar = Liar(nodes.tree.node(THREE).url, change)
+    urls["liar"] = liar.url
+    nodes.start()
+    for day in (1, 2, 3):
+        nodes.act(ONE, ORIGIN, ONE, Present(day))
+        nodes.final(ONE, ORIGIN, size(nodes))
+    until(lambda: len(served) > 2)
+    until(lambda: "did not sign" in nodes.live(ONE, ORIGIN).finality.seen[THREE].error)
+    assert nodes.live(ONE, ORIGIN).finality.contradictions == {}
+    assert not any("another head" in sentence for _, _, sentence in nodes.said)
     liar.close()
 
 

@@ -80,8 +80,8 @@ class Finality:
         self.origin = records.origin
         self.seen: dict[str, Seen] = {}
         """What was last heard of each other member."""
-        self.contradictions: list[tuple[str, bytes, bytes]] = []
-        """(member, what it signed, what we have): another head of one size."""
+        self.contradictions: dict[str, tuple[bytes, bytes]] = {}
+        """By member: a head of one size that it signed beside ours, and ours. The first one; it proves enough."""
         self.epochs = Epochs(records)
         """Who signs which sizes."""
         self._records = records
@@ -267,8 +267,7 @@ class Finality:
             elif parsed.text == text:
                 lines = parsed.signatures
             else:
-                error = "signed another head of one size than we have"
-                self._contradicts(id, data or b"", text)
+                error = self._contradicts(id, size, parsed, text)
         except (RemoteError, ValueError) as failed:
             error = str(failed)
         except CancelledError:
@@ -279,11 +278,17 @@ class Finality:
     def _last_seen(self, id: str) -> int:
         return self.seen[id].size if id in self.seen else 0
 
-    def _contradicts(self, id: str, data: bytes, text: str) -> None:
-        ours = self.own(checkpoint.parse(text).size) or text.encode()
-        if all((id, data) != known[:2] for known in self.contradictions):
-            self.contradictions.append((id, data, ours))
-            self._say(f"{id} serves another head than ours: {data.splitlines()[:3]!r}; ours is {text.splitlines()!r}")
+    def _contradicts(self, id: str, size: int, other: note.Note, text: str) -> str:
+        """What to say of an answer with another head: it counts against a member only if its own key signed it."""
+        head = checkpoint.parse(other.text)
+        own = cosigners_of(self.origin, [one for one in self.epochs.signers(size) if one.id == id])
+        lines = [line for one in own for line in other.signatures if holds(one.vkey, other.text, line)]
+        if (head.origin, head.size) != (self.origin, size) or not lines:
+            return f"answers with another head than that of size {size}, which it did not sign"
+        found = note.format(other.text, lines[:1]), self.own(size) or text.encode()
+        if self.contradictions.setdefault(id, found) is found:
+            self._say(f"{id} signed another head than ours: {other.text.splitlines()}; ours is {text.splitlines()}")
+        return "signed another head of one size than we have"
 
     def _take(
         self, lines: dict[bytes, Signature], signers: list[Who], text: str, offered: Sequence[Signature]
