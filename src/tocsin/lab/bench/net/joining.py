@@ -22,7 +22,7 @@ from tocsin.engine.ledger import Ledger
 from tocsin.engine.signatures import Verifier
 from tocsin.kernel.block import SNAPSHOT_EVERY
 from tocsin.kernel.envelope import Envelope, Refusal, decode
-from tocsin.lab.bench.machine import now_ms
+from tocsin.lab.bench.machine import free_gib, now_ms
 from tocsin.lab.bench.net.load import LoadFailed
 from tocsin.lab.bench.net.processes import bytes_in, cpu_s, free_ports
 from tocsin.lab.bench.world import World, signer_of, stream
@@ -36,6 +36,8 @@ _LAG = 2
 _LOOK_S = 0.05
 _PATIENCE_S = 7200.0
 _MIB = 1024 * 1024
+_RECORD_GIB = 20 / 1_000_000
+"""Of disk, for each record: two stores and what is between them."""
 
 
 class Joined(NamedTuple):
@@ -85,6 +87,8 @@ class _Cost(NamedTuple):
 def measure(folder: Path, records: int, acts: int, say: Callable[[str], None]) -> Joined:
     """Make a past of so many records in an empty folder, and let a node join. Raises LoadFailed, EngineMissing."""
     install.find()
+    if free_gib(folder) < records * _RECORD_GIB:
+        raise LoadFailed(f"{records} records take {records * _RECORD_GIB:.0f} GiB of disk; free some, or choose --dir.")
     created = now_ms()
     world = World("bench.example/joining", created, validators=1)
     start = time.monotonic()
