@@ -5,12 +5,16 @@ Numbers are those of the list "rules an application must keep" in the facts abou
 
 import json
 import os
+import re
+import select
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -19,7 +23,7 @@ from tests.engine.abci import Connection, Driver, request, stamp
 from tests.engine.comet import node_seed
 from tests.store.drive import verify_all
 from tests.store.world import CREATED, World, signer
-from tocsin.client.signing import prove_possession, sign_acts
+from tocsin.client.signing import SeedSigner, cosign_checkpoint, prove_possession, rotation, sign_acts
 from tocsin.engine.cometbft import home, wire
 from tocsin.engine.cometbft.application import chain_id, validators
 from tocsin.engine.cometbft.heights import HeightsLost
@@ -28,10 +32,12 @@ from tocsin.engine.cometbft.pool import tick
 from tocsin.engine.cometbft.protobuf import varint
 from tocsin.kernel import block as kernel
 from tocsin.kernel import upgrade
-from tocsin.kernel.acts import AdmitMotion, Join, Keys, Leave, Submit
+from tocsin.kernel.acts import AdmitMotion, Evidence, Join, Keys, Leave, Submit
 from tocsin.kernel.digest import app_hash, message_id
 from tocsin.kernel.reasons import Reason
 from tocsin.store.fsck import fsck
+from tocsin.store.moment import Moment
+from tocsin.tlog import Checkpoint, checkpoint, note
 
 AT = CREATED + 1000
 WORLD = World(validators=4)
@@ -134,6 +140,40 @@ def test_a_bad_transaction_is_a_code_and_never_an_end(app: Driver) -> None:
     answer = app.block(bad, AT)
     assert [result.code for result in answer.tx_results][:6] == codes[:6]
     assert all(result.code for result in answer.tx_results)
+
+
+@pytest.mark.parametrize("flood", [True, False])
+def test_a_flood_waits_in_cometbft(app: Driver, monkeypatch: pytest.MonkeyPatch, flood: bool) -> None:
+    """While a call is being answered nothing is read on its connection, so who sends must wait; the others go on."""
+    answering, go_on = threading.Event(), threading.Event()
+    name = "check" if flood else "answer"
+    plain = getattr(app.application, name)
+
+    def slowly(given: Any) -> Any:
+        if flood or given == wire.Echo("first"):
+            answering.set()
+            assert go_on.wait(20)
+        return plain(given)
+
+    monkeypatch.setattr(app.application, name, slowly)
+    app.mempool.send(wire.CheckTx(report()) if flood else wire.Echo("first"))
+    assert answering.wait(20)
+    call = request(wire.Echo("x" * 60_000))
+    rest = data = call * 500
+    app.mempool.socket.setblocking(False)
+    # What nobody reads fills the socket, whose buffer is some hundred kilobytes.
+    while rest and select.select([], [app.mempool.socket], [], 1)[1]:
+        rest = rest[app.mempool.socket.send(rest) :]
+    assert rest, "all was read, though nothing is answered"
+    assert len(data) - len(rest) < 4_000_000
+    assert app.info().last_block_height == 0
+    go_on.set()
+    app.mempool.socket.settimeout(20)
+    left = (len(data) - len(rest)) % len(call)
+    app.mempool.socket.sendall(rest[: len(call) - left] if left else b"")
+    assert app.mempool.receive() == (wire.TxResult() if flood else wire.Echo("first"))
+    for _ in range(-(-(len(data) - len(rest)) // len(call))):
+        assert app.mempool.receive() == wire.Echo("x" * 60_000)
 
 
 # Section 3.
@@ -257,12 +297,11 @@ def _home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_rules_10_11_22_blocks_are_bounded_gas_is_not_and_votes_carry_nothing(tmp_path: Path, app: Driver) -> None:
+def test_rules_10_11_blocks_are_bounded_and_gas_is_not(tmp_path: Path, app: Driver) -> None:
     genesis = json.loads((_home(tmp_path) / "config" / "genesis.json").read_text())
     params = genesis["consensus_params"]
     assert 1 <= int(params["block"]["max_bytes"]) <= 104_857_600
     assert params["block"]["max_gas"] == "-1"
-    assert params["abci"]["vote_extensions_enable_height"] == "0"
     assert genesis["genesis_time"] == "2023-11-14T22:13:20.000Z"
     assert len(genesis["chain_id"]) <= 50
     assert app.check(report())[0].gas_wanted == 0
@@ -301,8 +340,7 @@ def test_rule_12_a_signature_is_verified_once_for_each_node(app: Driver, monkeyp
     assert sum(checked) == len(txs)
 
 
-def test_rule_12_a_signature_counts_as_it_does_now(app: Driver) -> None:
-    """A forged one is refused; and what was verified under a key is verified again where another is in force."""
+def test_rule_12_a_forged_signature_is_refused_wherever_it_comes(app: Driver) -> None:
     good = report()
     forged = bytearray(good)
     place = forged.index(b'"sig":"') + 10
@@ -310,6 +348,51 @@ def test_rule_12_a_signature_counts_as_it_does_now(app: Driver) -> None:
     assert app.check(bytes(forged))[0].code == Reason.BAD_SIGNATURE
     assert app.process([bytes(forged)], AT) == wire.REJECT
     assert app.check(good)[0].code == 0
+
+
+def rotated(member: str, which: Literal["act", "finality"]) -> tuple[SeedSigner, bytes]:
+    """A new key of a member, and the envelope that brings it into force."""
+    new = SeedSigner(sha256(f"{member}/{which}/new".encode()).digest())
+    act = rotation(new, WORLD.identity, member, which)
+    return new, sign_acts(signer(WORLD.origin, member, "root"), WORLD.identity, member, AT + 600_000, [act])
+
+
+def test_rule_12_an_act_key_that_was_rotated_counts_no_more(app: Driver, other: Driver) -> None:
+    """What was checked while it was in force: neither may wait any longer, nor stand in a block."""
+    waiting = report("district-05")
+    _, rotate = rotated("district-05", "act")
+    assert [result.code for result in app.check(rotate, waiting)] == [0, 0]
+    for driver in (app, other):
+        assert [result.code for result in driver.block([rotate], AT).tx_results] == [0]
+    assert app.process([waiting], AT + 1) == other.process([waiting], AT + 1) == wire.REJECT
+    assert app.finalize([waiting], AT + 1) == other.finalize([waiting], AT + 1)
+    app.hang_up()
+    app.connect()
+    assert app.check(waiting, again=True)[0].code == Reason.NOT_AUTHORS_KEY
+
+
+def test_rule_12_what_was_verified_before_a_rotation_is_verified_anew(app: Driver, other: Driver) -> None:
+    """Two heads that a key signed which was nobody's yet: who checked them before the rotation, and who sees them in
+    the block only, find the same."""
+    new, rotate = rotated("district-05", "finality")
+    first, second = (
+        note.format(
+            checkpoint.format(head := Checkpoint(WORLD.origin, 5, root)),
+            [cosign_checkpoint(new, "district-05", head, AT // 1000)],
+        ).decode()
+        for root in (b"1" * 32, b"2" * 32)
+    )
+    evidence = WORLD.sign("district-00", [Evidence(WORLD.origin, first, second, None, [])], AT)
+    assert [result.code for result in app.check(rotate, evidence)] == [0, 0]
+    for driver in (app, other):
+        driver.block([rotate], AT)
+    answer = app.finalize([evidence], AT + 1)
+    assert answer == other.finalize([evidence], AT + 1)
+    assert [result.data for result in answer.tx_results] == [b"[0]"]
+    app.commit()
+    block = app.store.network(WORLD.origin).block(2)
+    assert block is not None
+    assert any(leaf.startswith(b'{"leaf":"evidence"') and new.public_key.encode() in leaf for leaf in block.leaves)
 
 
 def test_rule_14_rechecks_drop_what_no_block_may_hold(app: Driver) -> None:
@@ -527,6 +610,19 @@ def test_rule_21_the_first_validators_are_the_founders_with_keys(app: Driver, tm
     driver.close()
 
 
+@pytest.mark.parametrize("number", [18, 19])
+def test_rules_22_to_25_votes_carry_nothing(tmp_path: Path, number: int) -> None:
+    """ExtendVote and VerifyVoteExtension are for chains that ask for them; ours never does, and knows no such call."""
+    genesis = json.loads((_home(tmp_path / "home") / "config" / "genesis.json").read_text())
+    assert genesis["consensus_params"]["abci"] == {"vote_extensions_enable_height": "0"}
+    assert wire.ConsensusParams._fields == ("version",), "an update could switch them on"
+    driver = Driver(WORLD, tmp_path / "one")
+    driver.consensus.socket.sendall(varint(3) + varint(number << 3 | 2) + varint(0))
+    with pytest.raises(EOFError):
+        driver.consensus.receive()
+    driver.close()
+
+
 def test_rule_26_misbehaviour_is_on_record_by_its_key(app: Driver, other: Driver) -> None:
     key = signer(WORLD.origin, "district-03", "validator").public_key
     address = sha256(bytes.fromhex(key)).digest()[:20]
@@ -561,6 +657,43 @@ def test_the_guard_against_signing_twice_is_never_rewritten(tmp_path: Path) -> N
     state.write_text('{"height": "7", "round": 0, "step": 3}')
     _home(tmp_path)
     assert json.loads(state.read_text())["height"] == "7"
+
+
+def test_rule_29_snapshots_are_the_same_everywhere_beside_the_work_and_two(
+    app: Driver, other: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel, "SNAPSHOT_EVERY", 2)
+    other.check(*case())
+    go_on = threading.Event()
+    live = Moment.live
+
+    def late(self: Moment) -> Iterator[tuple[str, bytes]]:
+        assert go_on.wait(20), "the next block came only after the snapshot was written"
+        return live(self)
+
+    def offered(driver: Driver) -> dict[int, list[object]]:
+        driver.application._snapshots.wait()
+        kept = driver.snapshot.call(wire.ListSnapshots()).snapshots
+        chunks = {one.height: [wire.LoadSnapshotChunk(one.height, one.format, at) for at in range(one.chunks)] for one in kept}
+        return {one.height: [one, *map(driver.snapshot.call, chunks[one.height])] for one in kept}
+
+    with monkeypatch.context() as slow:
+        slow.setattr(Moment, "live", late)
+        for number in range(2):
+            app.block([report(at=AT + number)], AT + number)
+        assert app.application._snapshots.offered() == []
+        go_on.set()
+        first = offered(app)
+    for number in range(2):
+        other.block([report(at=AT + number)], AT + number)
+        other.application._snapshots.wait()
+    assert first == offered(other) != {}
+    for number in range(2, 9):
+        for driver in (app, other):
+            driver.block([report(at=AT + number)], AT + number)
+            driver.application._snapshots.wait()
+    assert len(offered(app)) == 2
+    assert offered(app) == offered(other)
 
 
 def test_rule_30_who_may_connect(app: Driver) -> None:
@@ -619,6 +752,20 @@ def test_an_outage_moves_a_deadline_once_and_delays_no_envelope_for_ever(app: Dr
     moved = app.application.ledger.state.next_deadline()
     assert moved is not None
     assert moved > back
+
+
+# The numbers.
+
+
+def test_every_rule_has_a_test_that_bears_its_number() -> None:
+    files = Path(__file__).parent.glob("test_*.py")
+    names = re.findall(r"def test_rules?_([0-9_]*(?:to_[0-9]+)?)", "".join(file.read_text() for file in files))
+    found = set()
+    for name in names:
+        first, _, last = name.partition("to_")
+        numbers = [int(one) for one in first.split("_") if one]
+        found |= {*numbers, *(range(numbers[-1], int(last) + 1) if last else ())}
+    assert found == {*range(1, 31)}
 
 
 def test_four_connections_at_once(app: Driver) -> None:
