@@ -85,6 +85,20 @@ def test_where_nobody_has_a_snapshot_the_chain_is_replayed(tmp_path: Path, monke
     new.close()
 
 
+def test_where_nobody_has_anything_the_engine_says_so_and_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who runs it starts it again then, and asks anew whom to trust."""
+    monkeypatch.setattr(engine, "_NO_SNAPSHOT_S", 1.0)
+    monkeypatch.setattr(engine, "_NO_BLOCK_S", 1.0)
+    world, nobody = new_world(1), f"127.0.0.1:{free_port()}"
+    node = Node(world, tmp_path / "new", 1, [free_port(), free_port()], validates=False, sync=Sync((nobody,) * 2, 2, "A" * 64))
+    assert node.engine.sync == "looks for a snapshot"
+    wait_for(lambda: node.engine.error is not None)
+    assert "Neither a snapshot nor the first block came" in str(node.engine.error)
+    node.close()
+
+
 class Three:
     """A network with blocks and snapshots, a second node that has replayed it, and a third to come."""
 
@@ -178,7 +192,9 @@ def test_a_wrong_chunk_is_asked_for_again_elsewhere(three: Three, monkeypatch: p
     monkeypatch.setattr(served, "chunk", spoilt)
     monkeypatch.setattr(honest, "chunk", late)
     new = three.join()
+    assert new.engine.sync == "looks for a snapshot"
     wait_for(lambda: new.engine.final() == three.honest.engine.final())
+    assert new.engine.sync.startswith("began with a snapshot of block ")
     assert asked.is_set()
     assert list(fsck(new.store, verify_all)) == []
     assert earliest(new) > EVERY, "it replayed the chain"

@@ -150,9 +150,14 @@ class Application:
         return self._heights.confirmed
 
     @property
-    def has_snapshot(self) -> bool:
-        """Whether one is being taken in, or blocks are here already."""
-        return self._restore is not None or self._heights.height > 0
+    def restoring(self) -> bool:
+        """Whether a snapshot is being taken in."""
+        return self._restore is not None
+
+    @property
+    def begun(self) -> bool:
+        """Whether blocks are here, or a snapshot."""
+        return self._heights.height > 0
 
     @property
     def sync(self) -> str:

@@ -39,6 +39,8 @@ _AGAIN_S = 5.0
 """After so long an envelope without a block is offered again."""
 _NO_SNAPSHOT_S = 60.0
 """How long a new node waits for the offer of a snapshot."""
+_NO_BLOCK_S = 120.0
+"""And then for the first block."""
 _MAX_SOCKET_FOLDER = 96
 """Bytes. A socket's path has at most 104 (macOS) or 108 (Linux)."""
 _LOOK_S = 2.0
@@ -110,7 +112,8 @@ class CometEngine:
         """The socket where CometBFT answers calls."""
         home.write(settings, genesis, sockets / "app", self.rpc)
         self._home = (settings, genesis, sockets / "app")
-        self._sync_ends = None if settings.sync is None else time.monotonic() + _NO_SNAPSHOT_S
+        self._sync_ends: float | None = None
+        self._replays = False
         self._rpc = Rpc(self.rpc)
         self._server = Server(sockets / "app", self._application, self._fail)
         self._process = Process(program, settings.folder, self._anew, self._heard)
@@ -198,8 +201,10 @@ class CometEngine:
     @property
     def sync(self) -> str:
         """How this node gets, or has got since its start, what was decided before; empty where it had it."""
-        looking = self._sync_ends is not None and not self._application.has_snapshot
-        return "looks for a snapshot" if looking else self._application.sync
+        told = self._application.sync
+        if told or self._sync_ends is None or self._application.begun:
+            return told
+        return "replays the chain" if self._replays else "looks for a snapshot"
 
     @property
     def idle_s(self) -> float:
@@ -305,21 +310,29 @@ class CometEngine:
             if look:
                 self._part()
             if self._sync_ends is not None and now > self._sync_ends:
-                self._replay_instead()
+                self._do_without_snapshot(now)
             if due is not None and (ticked[0] != due or now - ticked[1] >= _RECHECK_S):
                 batch.append(tick(due))
                 ticked = (due, now)
             if batch and not self._put(batch):
                 time.sleep(_RETRY_S)
 
-    def _replay_instead(self) -> None:
-        """Where nobody has a snapshot CometBFT would look for one for ever."""
-        self._sync_ends = None
-        if not self._application.has_snapshot:
+    def _do_without_snapshot(self, now: float) -> None:
+        """Where nobody has one CometBFT would look for it for ever; where nobody has the first blocks either, whoever
+        runs this engine must ask anew whom to trust, and start another."""
+        if self._application.begun:
+            self._sync_ends = None
+        elif self._application.restoring:
+            self._sync_ends = now + _NO_SNAPSHOT_S
+        elif not self._replays:
             self._trouble = "Nobody offered a snapshot, so CometBFT replays the chain from its first block."
+            self._replays, self._sync_ends = True, now + _NO_BLOCK_S
             settings, genesis, socket = self._home
             home.write(settings._replace(sync=None), genesis, socket, self.rpc)
             self._process.again()
+        else:
+            told = self.trouble or "nobody is there."
+            self._fail(RuntimeError(f"Neither a snapshot nor the first block came: {told}"))
 
     def _put(self, batch: list[bytes]) -> bool:
         """Offer a batch. What the pool does not take, for want of room or since CometBFT is starting, waits."""
@@ -374,6 +387,8 @@ class CometEngine:
         except Exception as error:
             self._fail(error)
             return
+        if self._home[0].sync is not None and not self._application.begun and not self._replays:
+            self._sync_ends = time.monotonic() + _NO_SNAPSHOT_S
         with self._lock:
             for waiting in self._waiting.values():
                 waiting.offered = 0.0
