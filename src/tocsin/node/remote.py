@@ -11,6 +11,7 @@ import httpx
 import msgspec
 from msgspec import Struct
 
+from tocsin.kernel.acts import Keys
 from tocsin.kernel.envelope import Refusal
 from tocsin.kernel.reasons import REGISTRY, Reason
 from tocsin.kernel.words import Count
@@ -47,6 +48,7 @@ class Standing(Struct, frozen=True):
     size: Count = 0
     final: Count = 0
     roster: dict[str, str] = {}
+    keys: dict[str, Keys] = {}
     signers: list[str] = []
     peers: list[str] = []
     stale: list[str] = []

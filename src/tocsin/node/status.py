@@ -53,7 +53,8 @@ class Trouble(NamedTuple):
 
 
 def describe(live: Live, use: NetworkUse, keys: Keystore) -> dict[str, Any]:
-    """Heights, members, and what hangs on them. `roster`: everybody the network knows, with their status."""
+    """Heights, members, and what hangs on them. `roster`: everybody the network knows, with their status; `keys`:
+    those of theirs that are in force."""
     height, size = live.records.durable
     signers = live.finality.epochs.signers(size)
     roster = [_read_member(row) for _, row in live.records.rows("member")]
@@ -63,6 +64,7 @@ def describe(live: Live, use: NetworkUse, keys: Keystore) -> dict[str, Any]:
         "size": size,
         "final": live.finality.final,
         "roster": {one.id: one.status for one in roster},
+        "keys": {one.id: one.keys for one in roster},
         "signers": [one.id for one in signers],
         "need": quorum(len(signers)),
         "peers": [key.partition(":")[2] for key, _ in live.records.rows("peer")],
