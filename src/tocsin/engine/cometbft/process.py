@@ -87,9 +87,6 @@ class Process:
             self._stopping.wait(pause)
 
     def _run(self) -> None:
-        with suppress(OSError):
-            if self._log.exists() and self._log.stat().st_size > _MAX_LOG:
-                self._log.replace(self._log.with_suffix(".log.1"))
         try:
             running = self._begin()
         except OSError as error:
@@ -124,8 +121,12 @@ class Process:
 
     def _keep(self, line: bytes) -> None:
         # On a full disk the log is what can be done without: who reads no more would stop CometBFT too.
-        with suppress(OSError), self._log.open("ab") as log:
-            log.write(line)
+        with suppress(OSError):
+            with self._log.open("ab") as log:
+                log.write(line)
+                full = log.tell() > _MAX_LOG
+            if full:
+                self._log.replace(self._log.with_suffix(".log.1"))
 
     def _last_words(self) -> str:
         """The line that says most: what made consensus fail, rather than what ended after it."""
