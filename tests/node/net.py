@@ -15,6 +15,7 @@ from tocsin.cli.main import main
 from tocsin.client.policy import Policy, policy_of_genesis
 from tocsin.client.signing import verify_signature
 from tocsin.kernel.acts import Act, Concur, Judge, Subject, Submit
+from tocsin.kernel.charter import Charter
 from tocsin.kernel.digest import message_id
 from tocsin.kernel.genesis import decode_genesis
 from tocsin.kernel.quorum import finality
@@ -58,10 +59,13 @@ def command(*words: object, code: int = 0) -> str:
 class Nodes:
     """The nodes of a tree, by agency; started one by one or all."""
 
-    def __init__(self, folder: Path, nets: Sequence[Net], change: Callable[[str, Config], Config] | None = None) -> None:
+    def __init__(
+        self, folder: Path, nets: Sequence[Net], change: Callable[[str, Config], Config] | None = None,
+        charter: Callable[[Net], Charter] = lambda net: testnet.pilot(net, 1),
+    ) -> None:  # fmt: skip
         """`change`: what to make of a node's configuration."""
         self.folder = folder
-        self.tree: Tree = testnet.write(folder, nets, "follow", lambda net: testnet.pilot(net, 1))
+        self.tree: Tree = testnet.write(folder, nets, "follow", charter)
         self.keys = Keystore.open(folder / "keys.json", warn=lambda _: None)
         self.said: list[tuple[str, str, str]] = []
         self.running: dict[str, Agency] = {}

@@ -2,13 +2,13 @@
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from tocsin.cli.output import Failure
+from tocsin.cli.output import Failure, print_json
 from tocsin.client.signing import VALID_FOR_MS, Signer, SigningError, sign_acts
 from tocsin.kernel.acts import Act
 from tocsin.kernel.digest import message_id
@@ -20,11 +20,14 @@ from tocsin.node import config as configs
 from tocsin.node import places
 from tocsin.node.config import Config, ConfigError, NetworkUse
 from tocsin.node.keys import Keystore, KeystoreError, read_passphrase
-from tocsin.node.remote import Remote, RemoteError, Taken, caller, describe
+from tocsin.node.remote import Remote, RemoteError, Taken, call, caller, describe
 from tocsin.store.errors import StoreError
 from tocsin.store.store import Store
 
+ADDRESS = "address"
+"""The file in a node's directory that says where it listens."""
 _WAIT_S = 30.0
+_MAX_STATUS = 4 * 1024 * 1024
 
 
 class Handed(NamedTuple):
@@ -73,9 +76,22 @@ def address_of(folder: Path) -> str:
     """Where a node listens: what it wrote when it started, else what is configured."""
     config = load(folder)
     try:
-        return (folder / "address").read_text().strip() or config.listen
+        return (folder / ADDRESS).read_text().strip() or config.listen
     except OSError:
         return config.listen
+
+
+def status_of(address: str) -> dict[str, Any]:
+    """What the node at an address says of itself; raises Failure."""
+    with caller() as client:
+        try:
+            status, data = call(client, "GET", f"http://{address}/status", _MAX_STATUS)
+            said: dict[str, Any] = msgspec.json.decode(data, type=dict)
+        except (RemoteError, msgspec.DecodeError) as error:
+            raise Failure(f"{error} Is it running? Start it with `tocsin node start`.") from error
+    if status != 200:
+        raise Failure(f"The node at {address} answers with status {status}.")
+    return said
 
 
 def clock() -> int:
@@ -149,6 +165,34 @@ def genesis_at(url: str, origin: str) -> str:
             return decode_genesis(Remote(client, url, origin).genesis()[0]).digest
         except (RemoteError, GenesisError) as error:
             raise Failure(str(error)) from error
+
+
+def seat(options: argparse.Namespace, *tables: str) -> State:
+    """Some tables of the state of the network in which a command acts, as our node has it; raises Failure."""
+    config = load(options.dir)
+    return state(config, membership(config, options.network).origin, *tables)
+
+
+def named(known: Iterable[str], text: str, what: str) -> str:
+    """The id that `text` is, or begins; raises Failure. A whole id need not be of something that is live."""
+    if len(text) == 64:
+        return text
+    found = [id for id in known if id.startswith(text)]
+    if len(found) != 1:
+        raise Failure(
+            f"{len(found)} {what}s that are live here begin with {text}; write more of the id. One that is over needs "
+            "its whole id."
+        )
+    return found[0]
+
+
+def said(options: argparse.Namespace, handed: Handed, more: dict[str, str], sentence: str) -> int:
+    """Tell what was taken; 0."""
+    if options.json:
+        print_json({"envelope": handed.digest, "height": handed.height, **more})
+    else:
+        print(sentence)
+    return 0
 
 
 def add_seat(parser: Any) -> None:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from tocsin.cli import (
+    act,
     bench,
     charter,
     demo,
@@ -22,7 +23,7 @@ from tocsin.cli import (
 from tocsin.cli.output import Failure
 from tocsin.node import collector
 
-VERBS = (demo, replay, verify, ledger, charter, keys, founding, node, motion, testnet, monitor, engine, bench)
+VERBS = (demo, replay, verify, ledger, charter, keys, founding, node, act, motion, testnet, monitor, engine, bench)
 
 
 class _Parser(argparse.ArgumentParser):

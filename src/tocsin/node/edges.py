@@ -1,10 +1,13 @@
 """Declaring two networks to each other, by motion on both sides (spec 11)."""
 
 from tocsin.kernel.acts import Judge, PeerEntry, PeerMotion, PeerTerms, PinnedMember, Submit
+from tocsin.kernel.block import found
 from tocsin.kernel.digest import message_id
+from tocsin.kernel.genesis import Genesis
 from tocsin.kernel.statements import signs
 from tocsin.kernel.words import Relation
 from tocsin.node.hosted import HostedNetwork
+from tocsin.tlog import leaf_hash, merkle
 
 
 def entry_for(peer: HostedNetwork, relation: Relation, represented_by: str | None, quota: PeerTerms) -> PeerEntry:
@@ -18,6 +21,18 @@ def entry_for(peer: HostedNetwork, relation: Relation, represented_by: str | Non
     meta = state.meta
     return PeerEntry(
         meta.genesis, relation, meta.log_key, meta.epoch, roster, head.size, head.root.hex(), represented_by, quota
+    )
+
+
+def entry_of_founders(
+    genesis: Genesis, relation: Relation, represented_by: str | None, quota: PeerTerms
+) -> PeerEntry:
+    """A peer's entry pinned at its founding, which nobody has to be asked about but for the genesis."""
+    _, founding = found(genesis)
+    root = merkle.tree_root([leaf_hash(leaf) for leaf in founding.leaves])
+    roster = [PinnedMember(one.id, one.entity, one.keys.finality, one.keys.custody, True) for one in genesis.members]
+    return PeerEntry(
+        genesis.digest, relation, genesis.log_key, 1, roster, len(founding.leaves), root.hex(), represented_by, quota
     )
 
 
