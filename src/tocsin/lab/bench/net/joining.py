@@ -33,6 +33,8 @@ from tocsin.store.store import Store
 BLOCK = 128
 """Envelopes of a block of the past: at 64 acts 1,024 records, about what four nodes put into one."""
 _LAG = 2
+_ALIKE = 50_000
+"""Records made ready at a time."""
 _LOOK_S = 0.05
 _PATIENCE_S = 7200.0
 _MIB = 1024 * 1024
@@ -143,11 +145,13 @@ def _past(folder: Path, world: World, records: int, acts: int, say: Callable[[st
 
 def _blocks(world: World, records: int, acts: int) -> Iterator[list[Envelope]]:
     block: list[Envelope] = []
-    for sealed in stream(world, now_ms(), records, acts, _LAG):
-        block.append(_read(sealed.data))
-        if len(block) == BLOCK:
-            yield block
-            block = []
+    for first in range(0, records, _ALIKE):
+        # Signed anew from time to time: else envelopes expire, and reports in the end are like those of the beginning.
+        for sealed in stream(world, now_ms(), min(_ALIKE, records - first), acts, _LAG):
+            block.append(_read(sealed.data))
+            if len(block) == BLOCK:
+                yield block
+                block = []
     if block:
         yield block
 
