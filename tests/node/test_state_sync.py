@@ -3,7 +3,9 @@
 import json
 import shutil
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import cast
 
@@ -28,6 +30,7 @@ from tocsin.node.config import CometUse, NetworkUse
 from tocsin.node.keys import Keystore
 from tocsin.node.remote import Remote, RemoteError, call, caller
 from tocsin.node.station import Shared, Station, found_here
+from tocsin.node.syncing import NoSync, trusted
 from tocsin.store.store import Store
 
 ORIGIN = "testnet.example/1-1"
@@ -118,6 +121,48 @@ def test_a_new_node_lets_in_whom_it_was_given_and_later_only_members(tmp_path: P
         assert [welcome(node) for node in (founder, late, "3" * 40)] == [True, True, False]
         run_cases(world, Ledger(records), 1)
         assert [welcome(node) for node in (founder, late, "3" * 40)] == [True, False, False]
+
+
+class Chain(ThreadingHTTPServer):
+    """CometBFT's calls, of a member that has blocks from `first` on; `name`: in place of a hash."""
+
+    def __init__(self, first: int, name: str = "A") -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                height = int(self.path.partition("height=")[2] or 0)
+                commit = {"commit": {"block_id": {"hash": (name + str(height)).ljust(64, "0")}}}
+                said = (
+                    {"result": {"sync_info": {"earliest_block_height": str(first)}}} if not height
+                    else {"result": {"signed_header": commit}} if first <= height <= 100 else {"error": "not here"}
+                )  # fmt: skip
+                data = json.dumps(said).encode()
+                self.send_response(200)
+                self.send_header("content-length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: object) -> None: ...
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+
+def test_the_first_block_that_enough_members_have_is_trusted() -> None:
+    """So that it lies below every snapshot; also where members have pruned, and who lies cannot keep anybody out."""
+    chains = {"a": Chain(7), "b": Chain(9), "c": Chain(9), "d": Chain(2, "lie")}
+    members = {id: f"127.0.0.1:{chain.server_port}" for id, chain in chains.items()}
+    with caller() as client:
+        found = trusted(client, members, 1)
+        assert (found.height, found.hash) == (9, "A9".ljust(64, "0"))
+        assert found.servers == tuple(f"http://{members[id]}" for id in "abc")
+        chains["e"] = Chain(10**9)
+        members["d"] = f"127.0.0.1:{chains['e'].server_port}"
+        assert trusted(client, members, 1).height == 9
+        with pytest.raises(NoSync, match="do not agree"):
+            trusted(client, {id: members[id] for id in "ad"}, 1)
+    for chain in chains.values():
+        chain.shutdown()
+        chain.server_close()
 
 
 @pytest.fixture
