@@ -72,6 +72,7 @@ def _add_join(actions: Any) -> None:
     join.add_argument("--records", type=int, default=1_000_000, metavar="N", help="of the past (default 1000000)")
     join.add_argument("--acts", type=int, default=64, choices=range(1, 65), metavar="N",
                       help="acts an envelope, 1 to 64 (default 64)")  # fmt: skip
+    join.add_argument("--noted", action="store_true", help="records without ballots: smaller, and sooner made")
     join.add_argument("--dir", type=Path, help="where temporary files go, on the disk to be measured")
     add_json(join)
     join.set_defaults(run=run_join)
@@ -116,8 +117,9 @@ def run_join(options: argparse.Namespace) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="tocsin-", dir=options.dir) as folder:
             found = measure_joining(
-                Path(folder), options.records, options.acts, lambda line: print(line, file=sys.stderr)
-            )
+                Path(folder), options.records, options.acts, lambda line: print(line, file=sys.stderr),
+                noted=options.noted,
+            )  # fmt: skip
     except (LoadFailed, EngineMissing, OSError) as error:
         raise Failure(str(error)) from error
     results = {"machine": machine(), **found._asdict()}
