@@ -40,6 +40,7 @@ member = "tainan"
 [networks.cometbft]
 listen = "0.0.0.0:26656"
 announce = "node.tainan.example:26656"
+prune = true
 observers = ["00112233445566778899aabbccddeeff00112233"]
 [networks.cometbft.peers]
 kaohsiung = "ffeeddccbbaa99887766554433221100ffeeddcc@node.kaohsiung.example:26656"
@@ -63,6 +64,10 @@ def test_a_file_is_read_and_written_back() -> None:
         ('listen = "127.0.0.1:8440"', "listen = 8440", "listen", "host and port"),
         ('listen = "127.0.0.1:8440"', 'listen = "127.0.0.1"', "listen", "host and port"),
         ('"heads"', '"data/heads"', "signed-heads", "outside data-dir"),
+        ('listen = "127.0.0.1:8440"', 'listen = "127.0.0.1:99999"', "listen", "up to 65535"),
+        ('"http://127.0.0.1:8441"', '"http://127.0.0.1:99999"', "networks[0].members", "names no host, or no port"),
+        ("node.kaohsiung.example:26656", "node.kaohsiung.example:65536", "networks[1].cometbft.peers", "id@host:port"),
+        ("prune = true", "prune = 1", "networks[1].cometbft.prune", "true or false"),
         ('keystore = "keys.json"\n', "", "keystore", "tocsin keys new"),
         ('engine = "follow"', 'engine = "raft"', "networks[0].engine", '"cometbft"'),
         ('engine = "follow"', 'engine = "embedded"', "networks[0].engine", '"follow"'),

@@ -1,42 +1,31 @@
 """`tocsin node`: an agency's own node: make it, run it, look at it, join, begin again."""
 
 import argparse
-import shutil
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from tocsin.cli.acting import act, address_of, as_written, clock, keystore, load, membership
+from tocsin.cli.acting import ADDRESS, act, address_of, as_written, clock, keystore, load, membership, status_of
+from tocsin.cli.neighbours import run_meet, run_observer, run_part
 from tocsin.cli.output import Failure, add_json, print_json
-from tocsin.cli.verify import read
-from tocsin.client.signing import SigningError, verify_founding
+from tocsin.cli.papers import add_papers, papers_of
+from tocsin.cli.reset import run_reset
 from tocsin.engine.cometbft.home import node_id
 from tocsin.kernel.acts import Join
-from tocsin.kernel.genesis import MAX_GENESIS, Founding, Genesis, GenesisError, decode_genesis
-from tocsin.node import ceremony, diagnosis, neighbours, places
+from tocsin.node import ceremony, diagnosis, durable, neighbours, occupancy, places, resetting, rewrite
 from tocsin.node import config as configs
 from tocsin.node.agency import Agency
-from tocsin.node.ceremony import Offer
-from tocsin.node.changes import digest_of
 from tocsin.node.config import Config, ConfigError, NetworkUse
 from tocsin.node.diagnosis import Diagnosis
 from tocsin.node.keys import KeystoreError
-from tocsin.node.remote import Remote, RemoteError, call, caller
+from tocsin.node.remote import Remote, caller, height_of
 from tocsin.node.station import found_here
-from tocsin.store.errors import StoreBusy, StoreError
-from tocsin.store.store import Store
-
-_MAX_STATUS = 4 * 1024 * 1024
-_TAKEN_S = 30.0
-"""In which a running node takes over a configuration, but where it is very busy."""
+from tocsin.store.errors import StoreError
 
 
 def add(verbs: Any) -> None:
@@ -49,7 +38,7 @@ def add(verbs: Any) -> None:
         "tocsin node init annan --genesis tainan.genesis --founding tainan.founding --member annan "
         "--keystore keys.json --engine follow --follow bureau --peer bureau=http://10.0.0.2:8440",
     )  # fmt: skip
-    _add_papers(init)
+    add_papers(init)
     init.add_argument("--member", help="who we are there; leave it out to observe")
     init.add_argument("--keystore", type=Path, default=Path("keys.json"), help="as seen from DIR (keys.json)")
     init.add_argument("--listen", default="127.0.0.1:8440", help="host:port (127.0.0.1:8440)")
@@ -93,7 +82,7 @@ def add(verbs: Any) -> None:
     )  # fmt: skip
     reset.add_argument("--network", required=True, help="origin")
     reset.add_argument("--yes", action="store_true", help="do it")
-    _add_papers(reset)
+    add_papers(reset)
 
 
 def _action(actions: Any, name: str, help: str, run: Any, example: str) -> Any:
@@ -104,16 +93,10 @@ def _action(actions: Any, name: str, help: str, run: Any, example: str) -> Any:
     return parser
 
 
-def _add_papers(parser: Any) -> None:
-    parser.add_argument("--papers", type=Path, help="folder of the founding: genesis, signatures, all addresses")
-    parser.add_argument("--genesis", type=Path, help="the network's genesis file, if there is no such folder")
-    parser.add_argument("--founding", type=Path, help="its founding signatures")
-
-
 def run_init(options: argparse.Namespace) -> int:
     """Write the configuration and found the network here."""
     folder: Path = options.dir
-    genesis, genesis_bytes, founding_bytes = _founding(options)
+    genesis, genesis_bytes, founding_bytes = papers_of(options)
     try:
         offers = ceremony.read_offers(options.papers) if options.papers else []
     except ceremony.CeremonyError as error:
@@ -125,17 +108,16 @@ def run_init(options: argparse.Namespace) -> int:
     for offer in offers:
         use = neighbours.meet(use, offer)
     path = folder / configs.NAME
-    if path.exists():
-        known = as_written(folder)
-        config = msgspec.structs.replace(known, networks=[*known.networks, use])
+    before = as_written(folder) if path.exists() else None
+    if before is not None:
+        config = msgspec.structs.replace(before, networks=[*before.networks, use])
     else:
         config = Config(options.listen, Path("data"), Path("signed-heads"), options.keystore, [use])
-    text = configs.render(config)
     try:
-        checked = configs.parse(text.encode(), path)
+        checked = configs.parse(configs.render(config).encode(), path)
         folder.mkdir(parents=True, exist_ok=True)
         found_here(checked, genesis_bytes, founding_bytes)
-        configs.save(config, path)
+        rewrite.save(config, path, before)
     except (ConfigError, StoreError, ValueError, OSError) as error:
         raise Failure(str(error)) from error
     said = {"config": str(path), "origin": genesis.origin, "genesis": genesis.digest}
@@ -156,41 +138,32 @@ def run_init(options: argparse.Namespace) -> int:
     return 0
 
 
-def _founding(options: argparse.Namespace) -> tuple[Genesis, bytes, bytes]:
-    """The genesis of the papers that are named, and both files; raises Failure unless they hold."""
-    genesis_bytes, founding_bytes = _papers(options)
-    try:
-        genesis = decode_genesis(genesis_bytes)
-        verify_founding(genesis, msgspec.json.decode(founding_bytes, type=Founding))
-    except (GenesisError, SigningError, msgspec.DecodeError) as error:
-        raise Failure(f"This founding does not hold: {error}") from error
-    return genesis, genesis_bytes, founding_bytes
-
-
-def _papers(options: argparse.Namespace) -> tuple[bytes, bytes]:
-    if options.papers is not None:
-        genesis, founding = options.papers / ceremony.GENESIS, options.papers / ceremony.FOUNDING
-        return read(genesis, MAX_GENESIS), read(founding, MAX_GENESIS)
-    if options.genesis is None or options.founding is None:
-        raise Failure("Name the folder of the founding by --papers, or its files by --genesis and --founding.")
-    return read(options.genesis, MAX_GENESIS), read(options.founding, MAX_GENESIS)
-
-
 def run_start(options: argparse.Namespace) -> int:
     """Run until SIGINT or SIGTERM."""
     config = load(options.dir)
+    try:
+        with occupancy.of(options.dir):
+            return _run(config, options)
+    except occupancy.Occupied as error:
+        raise Failure(f"{error} See `tocsin node status {options.dir}`.") from error
+
+
+def _run(config: Config, options: argparse.Namespace) -> int:
     keys = keystore(config, options.passphrase_file)
     stopping = threading.Event()
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, lambda *_: stopping.set())
     try:
+        for use in config.networks:
+            resetting.finish(config.data_dir, use.origin)
         agency = Agency(config, keys, clock, _log, options.dir / configs.NAME)
-        address = agency.start()
-    except (StoreError, KeystoreError) as error:
+    except (ConfigError, StoreError, KeystoreError, OSError) as error:
         raise Failure(str(error)) from error
+    try:
+        address = agency.start()
     except OSError as error:
         raise Failure(f"Nobody can be listened to at {config.listen}: {error}. Change listen in node.toml.") from error
-    (options.dir / "address").write_text(address + "\n")
+    durable.write(options.dir / ADDRESS, f"{address}\n".encode())
     if options.json:
         print_json({"address": address, "networks": [one.origin for one in config.networks]})
     else:
@@ -223,7 +196,7 @@ def run_join(options: argparse.Namespace) -> int:
     if not mine["runs"]:
         raise Failure(f"{use.origin} does not run here: {mine['error']}")
     with caller() as client:
-        ahead = max((_height(Remote(client, url, use.origin)) for url in use.members.values()), default=0)
+        ahead = height_of(Remote(client, url, use.origin) for url in use.members.values())
         if ahead > mine["height"]:
             raise Failure(f"This node has block {mine['height']}, others have {ahead}; wait until it has caught up.")
     handed = act(options, [Join(mine["height"])])
@@ -232,135 +205,6 @@ def run_join(options: argparse.Namespace) -> int:
     else:
         print(f"{use.member} has joined {use.origin} in block {handed.height}.")
     return 0
-
-
-def run_reset(options: argparse.Namespace) -> int:
-    """Remove a network's data and found it anew; keys and what was signed stay."""
-    config = load(options.dir)
-    if options.network not in [one.origin for one in config.networks]:
-        raise Failure(f"This node takes no part in {options.network}.")
-    folder = places.folder(config.data_dir, options.network)
-    if not options.yes:
-        raise Failure(f"This removes {folder}, which is then fetched anew from the others. Say so with --yes.")
-    heads = places.signed_heads(config.signed_heads, options.network)
-    for kept in (heads, places.last_votes(config.signed_heads, options.network)):
-        if not kept.exists():
-            raise Failure(
-                f"{kept} is missing, so this node would forget what it signed. Bring it back; if it is lost, follow "
-                "docs/operating/restore.md, from the part on a lost disk."
-            )
-    papers = _own_papers(config, options)
-    key = places.node_key(config.data_dir, options.network)
-    shutil.rmtree(folder)
-    places.keep_node_key(config.data_dir, options.network, key)
-    found_here(config, *papers)
-    if options.json:
-        print_json({"origin": options.network, "removed": str(folder), "kept": str(heads)})
-    else:
-        print(f"{folder} is empty again. What was signed stays in {heads}; start the node to catch up.")
-    return 0
-
-
-def _own_papers(config: Config, options: argparse.Namespace) -> tuple[bytes, bytes]:
-    """Genesis and founding of the network to reset: as it is here, or, where that cannot be read, as it is named."""
-    try:
-        with Store.open(places.database(config.data_dir, options.network)) as store:
-            network = store.network(options.network)
-            return network.genesis, network.founding
-    except StoreBusy as error:
-        raise Failure(f"{error} Stop the node first.") from error
-    except (StoreError, KeyError) as error:
-        if options.papers is None and options.genesis is None:
-            raise Failure(
-                f"{error} To reset it all the same, name the folder of the founding by --papers, or its files by "
-                "--genesis and --founding; every member has them, and serves them."
-            ) from error
-    genesis, *papers = _founding(options)
-    if genesis.origin != options.network:
-        raise Failure(f"These are the papers of {genesis.origin}, not of {options.network}.")
-    return papers[0], papers[1]
-
-
-def run_meet(options: argparse.Namespace) -> int:
-    """Write the address of who made an offer into the configuration."""
-    return _neighbour(options, neighbours.meet, "is known here")
-
-
-def run_part(options: argparse.Namespace) -> int:
-    """Take it out."""
-    return _neighbour(options, neighbours.part, "is not known here any more")
-
-
-def _neighbour(options: argparse.Namespace, change: Callable[[NetworkUse, Offer], NetworkUse], what: str) -> int:
-    config = as_written(options.dir)
-    try:
-        offer = ceremony.read_offer(options.offer)
-    except ceremony.CeremonyError as error:
-        raise Failure(str(error)) from error
-    if offer.origin not in [one.origin for one in config.networks]:
-        raise Failure(f"{options.offer} is for {offer.origin}, in which this node takes no part.")
-    networks = [change(one, offer) if one.origin == offer.origin else one for one in config.networks]
-    return _configured(options, networks, {"member": offer.founder.id}, f"{offer.founder.id} {what}")
-
-
-def run_observer(options: argparse.Namespace) -> int:
-    """Write the node id of an observer into the configuration, or take it out."""
-    config = as_written(options.dir)
-    ours = [one for one in config.networks if one.engine == "cometbft" and options.network in (None, one.origin)]
-    if len(ours) != 1:
-        raise Failure("Name with --network one of the networks that this node takes part in by CometBFT.")
-    (use,) = ours
-    others = [one for one in use.cometbft.observers if one != options.id]
-    if options.remove and others == use.cometbft.observers:
-        raise Failure(f"{options.id} is not let in by this configuration.")
-    changed = neighbours.let_in(use, others if options.remove else [*others, options.id])
-    networks = [changed if one is use else one for one in config.networks]
-    what = "is not let in any more" if options.remove else "is let in"
-    return _configured(options, networks, {"observer": options.id}, f"The observer {options.id} {what}")
-
-
-def _configured(options: argparse.Namespace, networks: list[NetworkUse], more: dict[str, str], what: str) -> int:
-    """Write the configuration, and see whether the node runs by it already."""
-    path: Path = options.dir / configs.NAME
-    config = msgspec.structs.replace(as_written(options.dir), networks=networks)
-    try:
-        configs.parse(configs.render(config).encode(), path)
-        data = configs.save(config, path)
-    except (ConfigError, OSError) as error:
-        raise Failure(str(error)) from error
-    running = _runs_by(address_of(options.dir), digest_of(data))
-    if options.json:
-        print_json({"config": str(path), **more, "running": running})
-    elif running:
-        print(f"{what}; the node runs so.")
-    else:
-        print(f"{what}, from the next start of the node on.")
-    return 0
-
-
-def _runs_by(address: str, digest: str) -> bool:
-    """Whether a node runs by a configuration, waiting for it to begin to. No node is no failure."""
-    until = time.monotonic() + _TAKEN_S
-    with suppress(Failure):
-        while time.monotonic() < until:
-            said = status_of(address)
-            if said.get("config") == digest and all(one["runs"] or one["error"] for one in said["networks"]):
-                return True
-            time.sleep(0.1)
-    return False
-
-
-def status_of(address: str) -> dict[str, Any]:
-    """What the node at an address says of itself; raises Failure."""
-    with caller() as client:
-        try:
-            status, data = call(client, "GET", f"http://{address}/status", _MAX_STATUS)
-            said: dict[str, Any] = msgspec.json.decode(data, type=dict)
-        except (RemoteError, msgspec.DecodeError) as error:
-            raise Failure(f"{error} Is it running? Start it with `tocsin node start`.") from error
-    if status != 200:
-        raise Failure(f"The node at {address} answers with status {status}.")
-    return said
 
 
 def node_id_of(config: Config, origin: str) -> str:
@@ -373,21 +217,16 @@ def _lines(one: dict[str, Any], found: Diagnosis) -> list[str]:
         return [f"{one['origin']}: does not run. {one['error']}"]
     head = f"{one['origin']}: block {one['height']}, {one['size']} leaves, {one['final']} of them final"
     lines = [head, f"  it {one['sync']}"] if one["sync"] else [head]
+    if one["member"] not in (None, *one["roster"]):
+        lines.append(f"  {one['member']} is no member here: it observes until it is admitted (`tocsin motion admit`)")
     lines += [*(f"  {id} is missing: {why}" for id, why in found.away.items()), f"  {found.verdict}"]
-    lines += [f"  {one['trouble']}"] if one["trouble"] and not found.well else []
+    lines += [f"  since {_moment(one['last_trouble']['since'])}: {one['trouble']}"] if one["trouble"] else []
     lines += [f"  relay from {origin}: {url}: {error}" for origin, errors in one["relays"].items()
               for url, error in errors.items()]  # fmt: skip
     lines += [f"  witness {name}: {error}" for name, error in one["witnesses"].items()]
     if one["contradictions"]:
         lines.append(f"  {one['contradictions']} contradicting heads were seen; run `tocsin monitor`")
     return lines
-
-
-def _height(remote: Remote) -> int:
-    try:
-        return int(remote.status()["height"])
-    except (RemoteError, KeyError, ValueError):
-        return 0
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:
@@ -403,5 +242,8 @@ def _pairs(texts: list[str]) -> dict[str, str]:
 
 
 def _log(network: str, sentence: str) -> None:
-    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    print(f"{at} {f'[{network}] ' if network else ''}{sentence}", file=sys.stderr, flush=True)
+    print(f"{_moment(clock())} {f'[{network}] ' if network else ''}{sentence}", file=sys.stderr, flush=True)
+
+
+def _moment(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

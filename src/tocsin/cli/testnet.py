@@ -1,6 +1,9 @@
 """`tocsin testnet`: a whole tree of networks on this machine, a process for each agency."""
 
 import argparse
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ import msgspec
 
 from tocsin.cli.output import Failure, add_json, print_json
 from tocsin.node import testnet
+from tocsin.node.remote import RemoteError
 from tocsin.store.errors import StoreError
 
 
@@ -42,13 +46,11 @@ def run(options: argparse.Namespace) -> int:
             return _stopped(testnet.stop(folder), options.json)
         if options.what != "start":
             _make(folder, options)
-        testnet.start(folder)
-        tree = testnet.wait_ready(folder)
-        if options.what != "start":
-            testnet.link(folder)
-    except (testnet.TestnetError, StoreError, OSError) as error:
-        if options.what not in ("start", "stop") and (folder / testnet.FILE).exists():
-            testnet.stop(folder)
+        with _ended_by_signals(), testnet.started(folder):
+            tree = testnet.wait_ready(folder)
+            if options.what != "start":
+                testnet.link(folder)
+    except (testnet.TestnetError, StoreError, RemoteError, OSError) as error:
         raise Failure(str(error)) from error
     if options.json:
         print_json({"dir": str(folder), **msgspec.to_builtins(tree)})
@@ -56,6 +58,20 @@ def run(options: argparse.Namespace) -> int:
         for node in tree.nodes:
             print(f"{node.url}  {node.name}  {' '.join(node.networks)}")
     return 0
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """So that a closed terminal and `kill` end us as Ctrl-C does, and not in the middle."""
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = {one: signal.signal(one, end) for one in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _make(folder: Path, options: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ from tocsin.node.http import application
 from tocsin.node.keys import Keystore
 from tocsin.node.places import signed_heads
 from tocsin.node.remote import caller
+from tocsin.node.seats import check_seats
 from tocsin.node.server import Limits, Server
 from tocsin.node.station import Shared, Station
 from tocsin.node.witness import Witness
@@ -29,8 +30,9 @@ class Agency:
         path: Path | None = None,
     ) -> None:  # fmt: skip
         """`say`: (network, sentence) for the log. `path`: of the configuration's file, which is read again when it
-        changes. Raises KeystoreError, StoreError.
+        changes. Raises ConfigError, KeystoreError, StoreError.
         """
+        check_seats(config, keystore, path)
         self._client = caller()
         self._verifier = Verifier()
         shared = Shared(config, keystore, self._client, clock, self._verifier, say)
@@ -40,7 +42,7 @@ class Agency:
         app = application(list(self.stations.values()), self.witness, self.status)
         limits = Limits(config.connections, config.connections_per_address)
         self._server = Server(app, config.listen, limits, partial(say, ""))
-        self._changes = None if path is None else Changes(config, path, self.stations, partial(say, ""))
+        self._changes = None if path is None else Changes(config, path, keystore, self.stations, partial(say, ""))
         self.address = config.listen
 
     def start(self) -> str:

@@ -9,6 +9,8 @@ from msgspec.structs import replace
 
 from tocsin.node import config as configs
 from tocsin.node.config import Config, ConfigError
+from tocsin.node.keys import Keystore
+from tocsin.node.seats import check_seats
 from tocsin.node.station import Station
 
 _LOOK_S = 0.5
@@ -19,11 +21,13 @@ class Changes:
     start of the node, and what cannot be used is not."""
 
     def __init__(
-        self, config: Config, path: Path, stations: Mapping[str, Station], say: Callable[[str], None]
-    ) -> None:
+        self, config: Config, path: Path, keystore: Keystore, stations: Mapping[str, Station],
+        say: Callable[[str], None],
+    ) -> None:  # fmt: skip
         """`config`: as the node runs by it now."""
         self._config = config
         self._path = path
+        self._keystore = keystore
         self._stations = stations
         self._say = say
         self._seen = b""
@@ -53,7 +57,9 @@ class Changes:
                 continue
             self._seen = data
             try:
-                self._take(configs.parse(data, self._path))
+                config = configs.parse(data, self._path)
+                check_seats(config, self._keystore, self._path)
+                self._take(config)
                 self._taken = digest_of(data)
             except ConfigError as error:
                 self._say(f"The configuration was changed and cannot be used; the node goes on as it is. {error}")

@@ -21,10 +21,11 @@ NAME: Final = "node.toml"
 EngineName = Literal["embedded", "follow", "cometbft"]
 """`embedded`: this node orders alone; `follow`: another member's node orders, this one checks; `cometbft`: all do."""
 
-Address = Annotated[str, Meta(pattern=r"\A([^\s:/]+|\[[0-9a-f:]+\]):[0-9]{1,5}\Z")]
+_PORT = r"(0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+Address = Annotated[str, Meta(pattern=r"\A([^\s:/]+|\[[0-9a-f:]+\]):" + _PORT + r"\Z")]
 Url = Annotated[str, Meta(pattern=r"\Ahttps?://[^\s]+[^/\s]\Z", max_length=300)]
 NodeId = Annotated[str, Meta(pattern=r"\A[0-9a-f]{40}\Z")]
-PeerAddress = Annotated[str, Meta(pattern=r"\A[0-9a-f]{40}@[^\s@/]+:[0-9]{1,5}\Z")]
+PeerAddress = Annotated[str, Meta(pattern=r"\A[0-9a-f]{40}@[^\s@/]+:" + _PORT + r"\Z")]
 
 Connections = Annotated[int, Meta(ge=8, le=100_000)]
 
@@ -50,8 +51,8 @@ class PeerUse(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 class CometUse(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """CometBFT's own port, what others dial, and its nodes at the other members: member -> `id@host:port`. Only these
     are let in, as long as their members belong to the network, and `observers`, by their ids. `rpc`: where others may
-    ask our CometBFT, to get a snapshot; `sync`: member -> where theirs may be asked, for when we are new. `one_host`:
-    several members' nodes are on this machine."""
+    ask our CometBFT, to get a snapshot; `sync`: member -> where theirs may be asked, for when we are new. `prune`:
+    CometBFT forgets its blocks below the oldest snapshot. `one_host`: several members' nodes are on this machine."""
 
     listen: Address = "0.0.0.0:26656"
     announce: Address | None = None
@@ -61,6 +62,7 @@ class CometUse(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     sync: dict[Slug, Address] = {}
     block_ms: Annotated[int, Meta(ge=10, le=60_000)] = 1000
     one_host: bool = False
+    prune: bool = False
 
 
 class NetworkUse(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -100,7 +102,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
 
 _WRITE = {
-    "listen": 'host and port, like "127.0.0.1:8440"',
+    "listen": 'host and port up to 65535, like "127.0.0.1:8440"',
     "data-dir": 'a directory, like "data"',
     "signed-heads": 'a directory outside data-dir, like "signed-heads"',
     "keystore": 'the file that `tocsin keys new` wrote, like "keys.json"',
@@ -123,6 +125,7 @@ _WRITE = {
     "observers": "a list of CometBFT's node ids, 40 hexadecimal digits each",
     "announce": 'host and port at which the other members reach CometBFT here, like "node.annan.example:26656"',
     "one-host": "true or false",
+    "prune": "true or false",
     "block-ms": "milliseconds between blocks, from 10 to 60000",
     "connections": "how many may be connected at once, from 8 to 100000",
     "connections-per-address": "how many of them from one address, from 8 to 100000",
@@ -209,10 +212,18 @@ def _check(config: Config, path: Path) -> None:
         for witness in network.witnesses:
             _check_vkey(path, f"{where}.witnesses.vkey", witness.vkey, COSIGNATURE)
         for url in (*network.members.values(), *(url for peer in network.peers for url in peer.urls)):
-            if not urlsplit(url).hostname:
-                raise _wrong(path, f"{where}.members", f"{url} names no host")
+            if not _names_host(url):
+                raise _wrong(path, f"{where}.members", f"{url} names no host, or no port that there is")
     for log in () if config.witness is None else config.witness.logs:
         _check_vkey(path, "witness.logs", log, ED25519)
+
+
+def _names_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _check_vkey(path: Path, key: str, vkey: str, type: int) -> None:
@@ -222,15 +233,6 @@ def _check_vkey(path: Path, key: str, vkey: str, type: int) -> None:
         raise _wrong(path, key, str(error)) from None
     if parsed.type != type:
         raise _wrong(path, key, f"the key of {parsed.name} is of type {parsed.type:02x}, not {type:02x}")
-
-
-def save(config: Config, path: Path) -> bytes:
-    """Write `path` whole or not at all, for a running node reads it; what was written. Raises OSError."""
-    data = render(config).encode()
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
-    return data
 
 
 def render(config: Config) -> str:
@@ -260,6 +262,7 @@ def render(config: Config) -> str:
             lines += ["", "[networks.cometbft]", f"listen = {_text(comet.listen)}"]
             lines += [] if comet.announce is None else [f"announce = {_text(comet.announce)}"]
             lines += [f"block-ms = {comet.block_ms}", f"one-host = {str(comet.one_host).lower()}"]
+            lines += ["prune = true"] if comet.prune else []
             lines += [] if comet.rpc is None else [f"rpc = {_text(comet.rpc)}"]
             lines += [f"observers = {_list(comet.observers)}"] if comet.observers else []
             for name, table in (("peers", comet.peers), ("sync", comet.sync)):

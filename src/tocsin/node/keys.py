@@ -10,7 +10,6 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from getpass import getpass
 from hashlib import sha256
 from pathlib import Path
@@ -25,6 +24,7 @@ from nacl.secret import SecretBox
 
 from tocsin.client.signing import SeedSigner
 from tocsin.kernel.words import Key, Origin
+from tocsin.node import durable
 
 FORMAT: Final = "tocsin-keystore/1"
 MAX_KEYSTORE = 256 * 1024 * 1024
@@ -267,21 +267,7 @@ def _read_private(path: Path, most: int) -> bytes:
 
 
 def _write_private(path: Path, data: bytes) -> None:
-    """Write beside, flush, then rename, so that a crash leaves the old keys or the new, never half of them."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(beside, path)
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        durable.write(path, data, 0o600)
     except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
         raise KeystoreError(f"{path} cannot be written: {error.strerror}; the keys are not saved.") from None

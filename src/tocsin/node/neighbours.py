@@ -11,7 +11,6 @@ def meet(use: NetworkUse, offer: Offer) -> NetworkUse:
     comet = use.cometbft
     if offer.founder.id == use.member:
         return replace(use, cometbft=replace(comet, announce=offer.comet.partition("@")[2]))
-    use = part(use, offer)
     return replace(
         use,
         members={**use.members, offer.founder.id: offer.url},
@@ -20,14 +19,13 @@ def meet(use: NetworkUse, offer: Offer) -> NetworkUse:
 
 
 def part(use: NetworkUse, offer: Offer) -> NetworkUse:
-    """Forget the address of a member."""
-    return replace(
-        use,
-        members={id: url for id, url in use.members.items() if id != offer.founder.id},
-        cometbft=replace(
-            use.cometbft, peers={id: at for id, at in use.cometbft.peers.items() if id != offer.founder.id}
-        ),
-    )
+    """Forget the addresses of a member, that for snapshots too."""
+
+    def others(known: dict[str, str]) -> dict[str, str]:
+        return {id: address for id, address in known.items() if id != offer.founder.id}
+
+    comet = replace(use.cometbft, peers=others(use.cometbft.peers), sync=others(use.cometbft.sync))
+    return replace(use, members=others(use.members), cometbft=comet)
 
 
 def let_in(use: NetworkUse, observers: list[str]) -> NetworkUse:

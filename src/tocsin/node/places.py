@@ -1,9 +1,10 @@
 """Where a node keeps what, below its data directory and beside it."""
 
-import os
 from pathlib import Path
 
 import nacl.utils
+
+from tocsin.node import durable
 
 
 def folder(data_dir: Path, origin: str) -> Path:
@@ -40,11 +41,10 @@ def node_key(data_dir: Path, origin: str) -> bytes:
 
 
 def keep_node_key(data_dir: Path, origin: str, seed: bytes) -> None:
-    """Write it down where there is none."""
+    """Write it down."""
     path = _node_key(data_dir, origin)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(seed.hex() + "\n")
+    durable.write(path, f"{seed.hex()}\n".encode(), 0o600)
 
 
 def _node_key(data_dir: Path, origin: str) -> Path:

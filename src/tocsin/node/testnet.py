@@ -8,8 +8,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +27,7 @@ from tocsin.kernel.envelope import Refusal, decode, encode
 from tocsin.kernel.genesis import Founder, Genesis, decode_genesis, sorted_founders
 from tocsin.kernel.words import Relation, Role
 from tocsin.node import config as configs
-from tocsin.node import places
+from tocsin.node import durable, places
 from tocsin.node.config import CometUse, Config, EngineName, NetworkUse, PeerUse
 from tocsin.node.edges import entry_of_founders
 from tocsin.node.keys import KeyRole, Keystore
@@ -36,7 +36,8 @@ from tocsin.node.station import found_here
 
 FILE: Final = "testnet.json"
 ROLES: tuple[KeyRole, ...] = ("root", "act", "finality", "validator")
-READY_S = 120.0
+READY_S = 300.0
+"""A node that has ended is noticed at once; one that is slow is waited for."""
 _STOP_S = 20.0
 _LOOK_S = 0.1
 
@@ -245,14 +246,23 @@ def load(folder: Path) -> Tree:
 def start(folder: Path, only: Sequence[str] | None = None) -> Tree:
     """Start the nodes that do not run, or those named; returns at once."""
     tree = load(folder)
-    nodes = []
-    for node in tree.nodes:
+    for place, node in enumerate(tree.nodes):
         if (only is None or node.name in only) and not running(folder, node):
-            node = msgspec.structs.replace(node, pid=_spawn(folder / node.name))
-        nodes.append(node)
-    tree = msgspec.structs.replace(tree, nodes=nodes)
-    _save(folder, tree)
+            tree.nodes[place] = msgspec.structs.replace(node, pid=_spawn(folder / node.name))
+            _save(folder, tree)
     return tree
+
+
+@contextmanager
+def started(folder: Path) -> Iterator[None]:
+    """Start the nodes that do not run; stop these again unless all inside comes to its end, whatever cuts it off."""
+    before = [node.name for node in load(folder).nodes if running(folder, node)]
+    try:
+        start(folder)
+        yield
+    except BaseException:
+        stop(folder, [node.name for node in load(folder).nodes if node.name not in before])
+        raise
 
 
 def _spawn(home: Path) -> int:
@@ -373,4 +383,4 @@ def act(keys: Keystore, at: Remote, member: str, acts: Sequence[Act]) -> str:
 
 
 def _save(folder: Path, tree: Tree) -> None:
-    (folder / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(tree), indent=2) + b"\n")
+    durable.write(folder / FILE, msgspec.json.format(msgspec.json.encode(tree), indent=2) + b"\n")

@@ -1,0 +1,87 @@
+"""`tocsin testnet` that cannot come to its end: it stops what it started, and nothing else."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.comet import installed
+from tests.node.net import command, until
+from tocsin.node import testnet
+from tocsin.node.remote import RemoteError
+
+WORDS = ("testnet", "2", "--engine", "follow", "--dir")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    made = tmp_path / "tree"
+    yield made
+    if (made / testnet.FILE).exists():
+        testnet.stop(made)
+
+
+def processes(folder: Path) -> list[str]:
+    """Commands that run for a tree, those of CometBFT too."""
+    found = []
+    for one in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = one.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if f"{folder}/" in words:
+            found.append(words)
+    return found
+
+
+def pids(folder: Path) -> list[int]:
+    return [node.pid for node in testnet.load(folder).nodes]
+
+
+def test_a_tree_that_runs_is_not_stopped_by_another_that_cannot_be_made_there(folder: Path) -> None:
+    command(*WORDS, folder)
+    before = pids(folder)
+    assert "not empty" in command(*WORDS, folder, code=2)
+    assert "neither a number" in command("testnet", "four", "--dir", folder, code=2)
+    assert pids(folder) == before
+    assert all(testnet.running(folder, node) for node in testnet.load(folder).nodes)
+
+
+def test_of_a_tree_that_is_started_again_the_nodes_that_ran_go_on(folder: Path) -> None:
+    command(*WORDS, folder)
+    first, second = testnet.load(folder).nodes
+    testnet.stop(folder, [second.name])
+    (folder / second.name / "node.toml").write_text("listen = 5\n")
+    assert "has ended" in command("testnet", "start", "--dir", folder, code=2)
+    assert testnet.running(folder, first)
+    assert not testnet.running(folder, second)
+
+
+def test_peers_that_cannot_be_declared_end_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(folder: Path) -> None:
+        raise RemoteError("nobody answers")
+
+    monkeypatch.setattr(testnet, "link", link)
+    assert "nobody answers" in command(*WORDS, folder, code=2)
+    assert all(pids(folder))
+    assert processes(folder) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_told_to_end_while_it_starts_leaves_nothing_behind(folder: Path, number: signal.Signals) -> None:
+    installed()
+    starting = subprocess.Popen(
+        [sys.executable, "-m", "tocsin.cli.main", "testnet", "2", "--dir", str(folder)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
+    )  # fmt: skip
+    until(lambda: starting.poll() is not None or any("/cometbft start" in one for one in processes(folder)))
+    assert starting.poll() is None
+    starting.send_signal(number)
+    said, _ = starting.communicate(timeout=120)
+    assert starting.returncode == 128 + number, said
+    assert b"Traceback" not in said
+    assert processes(folder) == []
