@@ -21,6 +21,8 @@ from tocsin.store.moment import Moment
 from tocsin.store.store import Store
 
 WINDOW_S = 8
+PATIENCE_S = 300.0
+"""Only what never comes about takes so long."""
 
 
 @cache
@@ -54,7 +56,7 @@ def free_port() -> int:
 
 def wait_for(holds: Callable[[], bool]) -> None:
     """Until something holds, but not for ever."""
-    until = time.monotonic() + 40
+    until = time.monotonic() + PATIENCE_S
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.05)

@@ -23,7 +23,8 @@ class Play:
 
     def do(self, who: str, verb: str, action: str, *words: object, code: int = 0) -> Any:
         """What a command answers, or says where it must fail."""
-        text = command(verb, action, self.home[who], *words, *(["--json"] if code == 0 else []), code=code)
+        told = ["--json"] if code == 0 else []
+        text = command(verb, action, self.home[who], *words, "--network", self.origin, *told, code=code)
         return json.loads(text) if code == 0 else text
 
     def act(self, who: str, action: str, *words: object) -> Any:
@@ -55,8 +56,9 @@ class Play:
 
     def incident(self) -> str:
         """An incident from its report to an order and its answers; the record's id."""
+        before = set(self.rows("incident"))
         record = self.record("--incident", "new", "--onset", "2026-01-01", "--detected", "2026-01-02", "--body", DIGEST)
-        (id,) = self.rows("incident")
+        (id,) = set(self.rows("incident")) - before
         self.act(self.one, "annotate", record, "update", "--body", DIGEST)
         self.act(self.supervisor, "annotate", record, "object", "--body", DIGEST)
         others = (self.two, self.three)

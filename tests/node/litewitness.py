@@ -19,6 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from tests.foreign import toolchain
+from tests.node.net import PATIENCE_S
 from tocsin.client.signing import SeedSigner
 from tocsin.tlog import Cosigner, VerifierKey
 from tocsin.tlog.merkle import EMPTY_ROOT
@@ -123,7 +124,7 @@ class Litewitness:
              "-ssh-agent", f"{self._sockets.name}/s", "-listen", f"127.0.0.1:{port}"],
             stdout=self._log, stderr=self._log,
         )  # fmt: skip
-        until = time.monotonic() + 20
+        until = time.monotonic() + PATIENCE_S
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 return
@@ -142,7 +143,7 @@ class Litewitness:
 
     def close(self) -> None:
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(PATIENCE_S)
         self._agent.close()
         self._sockets.cleanup()
         self._log.close()

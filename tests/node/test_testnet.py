@@ -4,13 +4,16 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.engine.comet import installed
+from tests.node.acts import Play
 from tests.node.net import Liar, command, now, until
 from tocsin.kernel.acts import Concur, Judge, Present, Subject, Submit
 from tocsin.kernel.digest import message_id
@@ -24,9 +27,9 @@ from tocsin.tlog import checkpoint, note
 UPPER, LOWER = "testnet.example/1-1", "testnet.example/2-1"
 
 
-def told(*words: object) -> dict[str, object]:
+def told(*words: object) -> dict[str, Any]:
     """What a command answers."""
-    said: dict[str, object] = json.loads(command(*words, "--json"))
+    said: dict[str, Any] = json.loads(command(*words, "--json"))
     return said
 
 
@@ -53,6 +56,22 @@ class Running(SimpleNamespace):
         testnet.act(self.keys, at, net.own[-1], [Concur(message)])
         return message
 
+    def height(self, name: str) -> int:
+        """CometBFT's, of a node in the network below, with the blocks that change nothing."""
+        (use,) = (one for one in configs.load(self.folder / name).networks if one.origin == LOWER)
+        told = self.client.get(f"http://{use.cometbft.rpc}/status").json()
+        return int(told["result"]["sync_info"]["latest_block_height"])
+
+    def quiet(self) -> None:
+        """Wait until all have the same and nothing is on its way: relays, seals, the block that proves the last."""
+        seen: list[tuple[set[int], set[int]]] = []
+
+        def still() -> bool:
+            seen.append((self.sizes(LOWER), {self.height(name) for name in self.tree.net(LOWER).own}))
+            return len(seen) > 20 and len(seen[-1][0]) == len(seen[-1][1]) == 1 and seen[-20:] == 20 * [seen[-1]]
+
+        until(still)
+
     def sizes(self, origin: str) -> set[int]:
         """Of the final checkpoints that the members of a network serve."""
         found = set()
@@ -66,7 +85,7 @@ class Running(SimpleNamespace):
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     installed()
     folder = tmp_path_factory.mktemp("testnet") / "tree"
-    told("testnet", "4", "--dir", str(folder), "--levels", "1,1", "--block-ms", "200", "--veto-window", "5")
+    told("testnet", "4", "--dir", str(folder), "--levels", "1,1", "--block-ms", "200", "--veto-window", "600")
     keys = Keystore.open(folder / "keys.json", warn=lambda _: None)
     with caller() as client:
         yield Running(folder=folder, tree=testnet.load(folder), keys=keys, client=client)
@@ -83,13 +102,13 @@ def messages(running: Running, origin: str) -> str:
 
 def test_a_record_goes_up_between_two_chains(running: Running) -> None:
     message = running.record()
-    until(lambda: message in messages(running, UPPER), 30)
-    until(lambda: len(running.sizes(LOWER)) == 1 and len(running.sizes(UPPER)) == 1, 30)
+    until(lambda: message in messages(running, UPPER))
+    until(lambda: len(running.sizes(LOWER)) == 1 and len(running.sizes(UPPER)) == 1)
 
 
 def test_the_status_says_that_nobody_is_missing(running: Running) -> None:
     said = told("node", "status", str(running.folder / "2-1-a1"))
-    networks: list[dict[str, object]] = said["networks"]  # type: ignore[assignment]
+    networks = said["networks"]
     assert {one["origin"] for one in networks} == {LOWER, UPPER}
     assert all(one["runs"] for one in networks)
 
@@ -101,16 +120,16 @@ def test_a_killed_node_comes_back_and_the_others_did_not_wait(running: Running) 
     before = running.remote("2-1-a1", LOWER).status().size
     net = running.tree.net(LOWER)
     testnet.act(running.keys, running.remote(net.own[0], LOWER), net.own[2], [Present(1)])
-    until(lambda: running.remote("2-1-a1", LOWER).status().final > before, 30)
+    until(lambda: running.remote("2-1-a1", LOWER).status().final > before)
     said = told("testnet", "start", "--dir", str(running.folder))
     assert said["dir"] == str(running.folder)
-    until(lambda: len(running.sizes(LOWER)) == 1, 30)
+    until(lambda: len(running.sizes(LOWER)) == 1)
 
 
 def test_an_auditor_finds_nothing_wrong(running: Running, tmp_path: Path) -> None:
     (tmp_path / "genesis").write_bytes(running.remote("2-1-a1", LOWER).genesis()[0])
     members = [f"--member={name}={running.tree.node(name).url}" for name in running.tree.net(LOWER).own[:3]]
-    until(lambda: len(running.sizes(LOWER)) == 1, 30)
+    until(lambda: len(running.sizes(LOWER)) == 1)
     said = told("monitor", str(tmp_path / "genesis"), "--dir", str(tmp_path / "audit"), "--once", *members)
     assert said["findings"] == []
     assert said["size"] == running.remote("2-1-a1", LOWER).status().size
@@ -138,6 +157,54 @@ def test_a_new_node_trusts_a_block_that_more_members_name_than_may_lie(running: 
         trusted(running.client, {"x": "127.0.0.1:9", "y": "127.0.0.1:9"}, 0)
     for liar in liars:
         liar.close()
+
+
+def test_members_act_by_the_same_commands(running: Running) -> None:
+    """As on the embedded engine (test_acts)."""
+    net = running.tree.net(LOWER)
+    Play(LOWER, {name: running.folder / name for name in net.own}, net.own[:3], net.own[3]).incident()
+
+
+def test_what_cometbft_died_of_is_told_until_it_is_back(running: Running) -> None:
+    home = running.folder / "2-1-a3"
+
+    def said() -> dict[str, Any]:
+        return dict(told("node", "status", str(home))["networks"][0])
+
+    assert said()["trouble"] == ""
+    begun = now()
+    comet = process_of(home)
+    os.kill(comet, signal.SIGKILL)
+    until(lambda: "ended with status -9" in said()["trouble"])
+    assert "ended with status -9" in command("node", "status", str(home))
+    until(lambda: said()["trouble"] == "")
+    last = said()["last_trouble"]
+    assert begun <= last["since"] <= last["until"] <= now()
+    assert "ended with status -9" in last["what"]
+    assert process_of(home) != comet
+
+
+def process_of(home: Path) -> int:
+    """Of the CometBFT that a node runs."""
+    for path in Path("/proc").iterdir():
+        with suppress(OSError):
+            words = (path / "cmdline").read_bytes()
+            if b"cometbft\0start" in words and os.fsencode(home) in words:
+                return int(path.name)
+    raise AssertionError("there is none")
+
+
+def test_after_a_start_of_all_the_last_head_is_final_without_a_new_block(running: Running) -> None:
+    """CometBFT's next heartbeat is a minute away; the header that confirms the last block is on disk."""
+    net = running.tree.net(LOWER)
+    running.quiet()
+    before = running.sizes(LOWER)
+    heights = {name: running.height(name) for name in net.own}
+    told("testnet", "stop", "--dir", str(running.folder))
+    told("testnet", "start", "--dir", str(running.folder))
+    signed = {name: running.remote(name, LOWER).cosigned(max(before), 30) for name in net.own}
+    assert all(signed.values()), "somebody waits for the next block to sign the last one"
+    assert {name: running.height(name) for name in net.own} == heights
 
 
 @pytest.mark.parametrize(

@@ -24,12 +24,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.node.net import PATIENCE_S
 from tests.paths import ROOT
 
 PAGES = ROOT / "docs" / "operating"
 NET = "health.example/tw/tainan"
 PASSPHRASE = "as long as a sentence, and nowhere else"
-PATIENCE_S = 120.0
 _PART = re.compile(r"^\*(?P<mark>[^*\n]+)\*\n\n?(?:```sh\n(?P<block>.*?)^```)?|^```sh\n(?P<bare>.*?)^```", re.M | re.S)
 _SENDS = re.compile(r"(\w+) sends (\S+) to (\w+):(\S+)")
 _AT = re.compile(r"At (\w+)(?: but (\w+))?(?:, until it exits with ([01]))?:")
@@ -88,7 +88,7 @@ class Machine:
         """As the unit does it."""
         if self._node is not None:
             self._node.send_signal(signal.SIGTERM)
-            self._node.wait(60)
+            self._node.wait(PATIENCE_S)
             self._node = None
 
     def log(self) -> str:
@@ -124,7 +124,7 @@ class _Command(Running):
         self._process.start()
 
     def end(self) -> Ended:
-        self._process.join(120)
+        self._process.join(PATIENCE_S)
         assert self._process.exitcode is not None, "a command does not end"
         return Ended(self._process.exitcode, self._output.read_text(encoding="utf-8"))
 
@@ -226,6 +226,8 @@ class Consortium:
             if command in line and found:
                 self.words[word] = found[0]
         if "node init" in line:
+            for node in re.findall(r"\b[0-9a-f]{40}\b", ended.text):
+                self.words["NODE-ID"] = node
             config = machine.folder / "node" / "node.toml"
             text = config.read_text(encoding="utf-8")
             config.write_text(
@@ -236,7 +238,7 @@ class Consortium:
         """A line as it is run on this machine."""
         line = line.partition("  # ")[0]
         line = re.sub(r"\$(\w+)", lambda found: machine.words[found[1]], line)
-        line = re.sub(r"\b(DIGEST|MESSAGE)\b", lambda found: self.words[found[1]], line)
+        line = re.sub(r"\b(DIGEST|MESSAGE|NODE-ID)\b", lambda found: self.words[found[1]], line)
         for name, other in self.machines.items():
             line = line.replace(f"{name}.example:8440", f"127.0.0.1:{other.http}")
             line = line.replace(f"{name}.example:26656", f"127.0.0.1:{other.comet}")

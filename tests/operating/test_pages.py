@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,7 +15,7 @@ from tests.engine.comet import installed
 from tests.node.net import until
 from tests.operating.machines import NET, PAGES, PASSPHRASE, Consortium, Machine, parts
 from tocsin import charters
-from tocsin.cli.acting import hand_in
+from tocsin.cli.acting import hand_in, status_of
 from tocsin.cli.output import Failure
 from tocsin.kernel.acts import Present
 from tocsin.kernel.envelope import encode
@@ -25,7 +26,7 @@ from tocsin.tlog import checkpoint, note
 
 FOUR = ["annan", "beimen", "houbi", "bureau"]
 REPORTS = "--role reporter --role voter"
-PLAYED = ["start.md", "rotate.md", "halt.md", "restore.md", "add.md", "lose.md", "upgrade.md"]
+PLAYED = ["start.md", "rotate.md", "halt.md", "restore.md", "add.md", "observe.md", "lose.md", "upgrade.md"]
 
 pytestmark = pytest.mark.slow
 
@@ -43,9 +44,9 @@ def consortium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]
     made.close()
 
 
-def status(machine: Machine) -> dict[str, object]:
-    with caller() as client:
-        return Remote(client, f"http://127.0.0.1:{machine.http}", NET).status()
+def status(machine: Machine) -> dict[str, Any]:
+    (one,) = status_of(f"127.0.0.1:{machine.http}")["networks"]
+    return dict(one)
 
 
 def agreed(consortium: Consortium, names: list[str]) -> int:
@@ -150,10 +151,29 @@ def test_add(consortium: Consortium) -> None:
     agreed(consortium, five)
 
 
+def test_observe(consortium: Consortium) -> None:
+    """It follows while it is let in, without a key of its own, and stays where it is from then on."""
+    machine = consortium.add("institute", "")
+    told: list[str] = []
+    consortium.heard = lambda name, text: told.append(text) if name == "institute" else None
+    consortium.play("observe.md", FOUR)
+    assert "connected to no other" in told[-1]
+    assert any("signers are here" in text for text in told)
+    said = status(machine)
+    assert said["member"] is None
+    assert said["final"] > 0
+    assert not (machine.folder / "node" / "keys.json").exists()
+    machine.stop()
+
+
 def test_lose(consortium: Consortium) -> None:
     consortium.play("lose.md", [*FOUR, "yanshui"])
     left = ["annan", "beimen", "bureau", "yanshui"]
     until(lambda: members(consortium, "annan") == left)
+    houbi = consortium.machines["houbi"]
+    houbi.run()
+    until(lambda: "houbi was expelled" in houbi.start("tocsin node status node").end().text)
+    houbi.stop()
     config = configs.load(consortium.machines["annan"].folder / "node")
     assert "houbi" not in config.networks[0].members
     assert "houbi" not in config.networks[0].cometbft.peers
