@@ -116,7 +116,9 @@ class CometEngine:
         self._replays = False
         self._rpc = Rpc(self.rpc)
         self._server = Server(sockets / "app", self._application, self._fail)
-        self._process = Process(program, settings.folder, self._anew, self._heard)
+        self._process = Process(
+            program, settings.folder, self._anew, self._heard, home.validator_key(settings)
+        )
         self._offering = threading.Thread(target=self._offer, name="offer", daemon=True)
         self._offering.start()
 

@@ -24,6 +24,12 @@ _TRUSTED = "876000h"
 what it comes to with what all of them have."""
 _MAX_TX_BYTES = 256 * 1024
 """The largest envelope, a relay's, in base64 within its wrapper."""
+_GOSSIP_MS = 20
+"""Between two looks for what a peer lacks: CometBFT's 100 make a block take a quarter of a second longer."""
+_PACKET_BYTES = 64 * 1024
+"""What a connection sends in one piece, the same on all nodes: CometBFT's 1,024 cut a part of a block into 64."""
+_LINK_BYTES_S = 20 * 1024 * 1024
+"""The most to and from one peer: a full block passes in a fifth of a second."""
 
 
 class Settings(NamedTuple):
@@ -75,14 +81,9 @@ def write(settings: Settings, genesis: Genesis, application: Path, rpc: Path) ->
     (config / "config.toml").write_text(_toml(_config(settings, application, rpc)))
     _write_json(config / "genesis.json", _genesis(genesis))
     _write_secret(config / "node_key.json", {"priv_key": _private(SigningKey(settings.node))})
-    if settings.validator is None:
-        (config / "priv_validator_key.json").unlink(missing_ok=True)  # of a time when it was a member's
-    else:
-        key = SigningKey(settings.validator)
-        _write_secret(
-            config / "priv_validator_key.json",
-            {"address": _address(key), "pub_key": public_key(bytes(key.verify_key)), "priv_key": _private(key)},
-        )
+    # Of a time when it was a member's, and CometBFT read its key from there.
+    (config / "priv_validator_key.json").unlink(missing_ok=True)
+    if settings.validator is not None:
         if settings.votes is None and not (data / "priv_validator_state.json").exists():
             first_votes(data / "priv_validator_state.json")
         if settings.votes is not None and not settings.votes.exists():
@@ -90,6 +91,15 @@ def write(settings: Settings, genesis: Genesis, application: Path, rpc: Path) ->
                 f"{settings.votes} is missing: it says what this validator voted on last. Bring it back; if it is "
                 "lost, replace the validator key by `tocsin keys rotate` before this node votes again."
             )
+
+
+def validator_key(settings: Settings) -> bytes:
+    """What CometBFT reads from its standard input: the validator's key, which so stands in no file; empty for none."""
+    if settings.validator is None:
+        return b""
+    key = SigningKey(settings.validator)
+    public = public_key(bytes(key.verify_key))
+    return json.dumps({"address": _address(key), "pub_key": public, "priv_key": _private(key)}).encode()
 
 
 def clear_sync(folder: Path) -> None:
@@ -110,10 +120,11 @@ def _config(settings: Settings, application: Path, rpc: Path) -> dict[str, dict[
     sync = settings.sync
     # Without a validator key CometBFT makes one of its own, and begins the file of its votes anew.
     votes = None if settings.validator is None else settings.votes
+    key = "config/priv_validator_key.json" if settings.validator is None else "/dev/stdin"
     return {
         "": {
             "proxy_app": f"unix://{application}", "abci": "socket", "filter_peers": True, "log_level": "info",
-            "priv_validator_state_file": str(votes or "data/priv_validator_state.json"),
+            "priv_validator_key_file": key, "priv_validator_state_file": str(votes or "data/priv_validator_state.json"),
         },
         "rpc": {
             "laddr": f"unix://{rpc}" + (f",tcp://{settings.rpc}" if settings.rpc else ""),
@@ -122,18 +133,19 @@ def _config(settings: Settings, application: Path, rpc: Path) -> dict[str, dict[
         "p2p": {
             "laddr": f"tcp://{settings.listen}", "external_address": settings.announce,
             "persistent_peers": ",".join(settings.peers), "addr_book_strict": not settings.one_host,
-            "allow_duplicate_ip": settings.one_host,
+            "allow_duplicate_ip": settings.one_host, "max_packet_msg_payload_size": _PACKET_BYTES,
+            "send_rate": _LINK_BYTES_S, "recv_rate": _LINK_BYTES_S,
         },
         "mempool": {
             "type": "flood", "size": 20_000, "cache_size": 40_000, "max_tx_bytes": _MAX_TX_BYTES,
             "max_txs_bytes": 256 * 1024 * 1024, "recheck": True, "recheck_timeout": "10s",
         },
         "consensus": {
-            **{name: f"{ms}ms" for name, ms in waits.items()},
+            **{name: f"{ms}ms" for name, ms in waits.items()}, "peer_gossip_sleep_duration": f"{_GOSSIP_MS}ms",
             "create_empty_blocks": False, "create_empty_blocks_interval": f"{settings.heartbeat_s}s",
         },
         "tx_index": {"indexer": "null"},
-        "storage": {"discard_abci_responses": False},
+        "storage": {"discard_abci_responses": True},
         "statesync": {"enable": False} if sync is None else {
             "enable": True, "temp_dir": str(settings.folder / "sync"), "rpc_servers": ",".join(sync.servers),
             "trust_height": sync.height, "trust_hash": sync.hash, "trust_period": _TRUSTED, "discovery_time": "5s",

@@ -4,12 +4,13 @@ Its output goes to a file, line by line through us. When it ends by itself the l
 does it: with its output, and with the socket on which it calls us.
 """
 
+import os
 import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 30.0
@@ -22,15 +23,18 @@ _MAX_LOG = 64 * 1024 * 1024
 
 
 class Process:
-    """Runs until `stop`. `before`: called before each start, with no process running; `heard`: with each line."""
+    """Runs until `stop`. `before`: called before each start, with no process running; `heard`: with each line.
+    `told`: what each process finds at its standard input, at most 4 KiB."""
 
     def __init__(
-        self, program: Path, home: Path, before: Callable[[], None], heard: Callable[[bytes], None] = lambda line: None
-    ) -> None:
+        self, program: Path, home: Path, before: Callable[[], None], heard: Callable[[bytes], None] = lambda line: None,
+        told: bytes = b"",
+    ) -> None:  # fmt: skip
         self._command = [str(program), "start", "--home", str(home)]
         self._log = home / "cometbft.log"
         self._before = before
         self._heard = heard
+        self._told = told
         self._last: deque[str] = deque(maxlen=200)
         self._stopping = threading.Event()
         self._running: subprocess.Popen[bytes] | None = None
@@ -111,10 +115,11 @@ class Process:
         with self._lock:
             if self._stopping.is_set():
                 return None
-            self._running = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                env={}, start_new_session=True,
-            )  # fmt: skip
+            with _holding(self._told) as told:
+                self._running = subprocess.Popen(
+                    self._command, stdin=told, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={},
+                    start_new_session=True,
+                )  # fmt: skip
             self._asked, self._began = False, time.monotonic()
             self.starts += 1
             return self._running
@@ -135,3 +140,15 @@ class Process:
             if told := [line for line in lines if sign in line]:
                 return told[-1].partition(" stack=")[0]
         return lines[-1] if lines else "it said nothing."
+
+
+@contextmanager
+def _holding(data: bytes) -> Iterator[int]:
+    """A pipe that holds this and ends after it, until who reads it has it."""
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, data)
+        os.close(writing)
+        yield reading
+    finally:
+        os.close(reading)
