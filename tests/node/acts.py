@@ -63,12 +63,12 @@ class Play:
         self.act(self.supervisor, "annotate", record, "object", "--body", DIGEST)
         others = (self.two, self.three)
         self.move("features", id[:12], "--severity", 3, voters=others)
-        assert self.rows("incident")[id].severity == 3
+        until(lambda: self.rows("incident")[id].severity == 3)
         self.move("lead", id[:12], voters=others)
-        assert self.rows("incident")[id].lead == self.one
+        until(lambda: self.rows("incident")[id].lead == self.one)
         for stage in ("alert", "response"):
             self.move("stage", id[:12], stage, voters=others)
-        assert self.rows("incident")[id].stage == "response"
+            until(lambda stage=stage: self.rows("incident")[id].stage == stage)  # type: ignore[misc]
         order = self.act(self.one, "order", "order.vector-control", id[:12], "--to", self.two, "--to", self.three,
                          "--due", 24, "--expires", 72)["message"]  # fmt: skip
         self.act(self.two, "acknowledge", order, "received")
@@ -77,7 +77,7 @@ class Play:
         again = self.act(self.one, "order", "order.vector-control", id[:12], "--to", self.two, "--due", 24,
                          "--expires", 72, "--replaces", order)["message"]  # fmt: skip
         self.act(self.one, "revoke", again[:12])
-        assert self.rows("order") == {}
+        until(lambda: self.rows("order") == {})
         return record
 
     def messages(self, record: str) -> None:
@@ -93,7 +93,7 @@ class Play:
         self.act(self.supervisor, "veto", vetoed, "--code", "data-error", "--body", DIGEST)
         lapsed = self.report("--status", "test")
         self.act(self.two, "judge", lapsed, "abstain", "--code", "no-patients")
-        assert not {withdrawn, vetoed, lapsed} & set(self.rows("message"))
+        until(lambda: not {withdrawn, vetoed, lapsed} & set(self.rows("message")))
         self.act(self.one, "erase", record)
         self.act(self.two, "erased-here", record)
         self.act(self.three, "present", "--through", "2026-01-03")
@@ -119,12 +119,12 @@ class Play:
             (("roles", self.three, "--role", "voter", "--role", "reporter"), lambda member: "relay" not in member.roles),
         ):
             self.move(*words, voters=others)
-            assert holds(self.rows("member")[self.three]), words
+            until(lambda holds=holds: holds(self.rows("member")[self.three]))  # type: ignore[misc]
         assert "--yes" in self.do(self.three, "act", "leave", code=2)
         self.act(self.three, "leave", "--yes")
         until(lambda: self.rows("member")[self.three].status == "left")
         self.move("reinstate", self.three, voters=others)
-        assert self.rows("member")[self.three].status == "active"
+        until(lambda: self.rows("member")[self.three].status == "active")
         assert "There is no member nobody" in self.do(self.one, "motion", "expel", "nobody", code=2)
 
     def networks(self, record: str, genesis: Path, origin: str, charter: Path) -> None:
@@ -134,11 +134,11 @@ class Play:
         wrong = ("peer", "add", "x.example/other", "--genesis", genesis, "--relation", "peer")
         assert f"is of {origin}" in self.do(self.one, "motion", *wrong, code=2)
         self.move("peer", "add", origin, "--genesis", genesis, "--relation", "peer", "--per-week", 20, voters=others)
-        assert self.rows("peer")[origin].entry.quota.per_week == 20
+        until(lambda: self.rows("peer")[origin].entry.quota.per_week == 20)
         self.act(self.one, "share", "share.report", origin, record)
         assert "no entry" in self.do(self.one, "motion", "peer", "repin", origin, "--entry", genesis, code=2)
         self.move("peer", "remove", origin, voters=others)
-        assert self.rows("peer")[origin].state == "removed"
+        until(lambda: self.rows("peer")[origin].state == "removed")
         before = self.rows("meta")[""].charter
         self.move("charter", charter, voters=others)
-        assert self.rows("meta")[""].charter != before
+        until(lambda: self.rows("meta")[""].charter != before)
