@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	poolSize = 20_000 // as in Tocsin's configuration of CometBFT
+	poolSize = 20_000
 	patience = 2 * time.Minute
 )
 
@@ -70,9 +70,14 @@ func start(people []*person, o options) (*network.Network, error) {
 	addAccounts(&config, people)
 	construct := config.AppConstructor
 	config.AppConstructor = func(val network.ValidatorI) servertypes.Application {
+		// As in Tocsin's configuration of CometBFT, so that nobody waits longer or does more.
 		comet := val.GetCtx().Config
 		comet.Mempool.Size, comet.Mempool.CacheSize = poolSize, 2*poolSize
 		comet.Mempool.RecheckTimeout = 10 * time.Second
+		comet.P2P.FlushThrottleTimeout, comet.P2P.MaxPacketMsgPayloadSize = 10*time.Millisecond, 64<<10
+		comet.P2P.SendRate, comet.P2P.RecvRate = 20<<20, 20<<20
+		comet.Consensus.PeerGossipSleepDuration = 20 * time.Millisecond
+		comet.TxIndex.Indexer = "null"
 		// Accounts number their transactions, and those that come to a pool by two ways may overtake each other, and
 		// fail: only the first validator, which takes the load, hands them on.
 		comet.Mempool.Broadcast = comet.Moniker == "node0"

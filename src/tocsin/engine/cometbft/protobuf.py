@@ -129,7 +129,7 @@ def decode(cls: type[T], data: bytes, at: int = 0, end: int | None = None) -> T:
         elif wire_type == _VARINT:
             number, at = read_varint(data, at, end)
             if field is not None:
-                found[field.name] = number - (1 << 64) if number >> 63 else number
+                found[field.name] = _signed(number)
         elif wire_type in (_FIXED64, _FIXED32):
             at += 8 if wire_type == _FIXED64 else 4
             if at > end:
@@ -141,12 +141,17 @@ def decode(cls: type[T], data: bytes, at: int = 0, end: int | None = None) -> T:
     return cls(**found)
 
 
+def _signed(number: int) -> int:
+    """What a varint says of an int64."""
+    return number - (1 << 64) if number >> 63 else number
+
+
 def _numbers(data: bytes, at: int, end: int) -> list[int]:
     """Packed, as proto3 writes a list of numbers."""
     numbers = []
     while at < end:
         number, at = read_varint(data, at, end)
-        numbers.append(number)
+        numbers.append(_signed(number))
     return numbers
 
 

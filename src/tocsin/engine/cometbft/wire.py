@@ -359,7 +359,7 @@ class Frames:
     def __init__(self) -> None:
         self._data = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[Request]:
+    def feed(self, data: bytes | bytearray) -> Iterator[Request]:
         """The requests that are complete now, in order; raises WireError, after which the stream is of no use."""
         self._data += data
         at, end = 0, len(self._data)

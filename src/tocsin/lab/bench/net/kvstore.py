@@ -52,7 +52,7 @@ def running(program: Path, folder: Path, genesis: Genesis, validators: int, comm
             rpcs.append(place / "rpc")
             home.write(settings, genesis, place / "app", rpcs[-1])
             _instead(place / "config", seeds)
-            processes.append(Process(program, place, lambda: None))
+            processes.append(Process(program, place, lambda: None, told=home.validator_key(settings)))
         _wait(processes, rpcs)
         yield Kvstore(processes, rpcs)
     finally:
