@@ -265,6 +265,7 @@ class Station:
             announce=comet.announce or "",
             commit_ms=comet.block_ms,
             one_host=comet.one_host,
+            prune=comet.prune,
             rpc=comet.rpc,
             sync=self._sync(records, genesis, remotes),
             votes=places.last_votes(shared.config.signed_heads, use.origin),
