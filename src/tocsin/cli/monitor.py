@@ -3,6 +3,8 @@
 import argparse
 import signal
 import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,14 @@ from tocsin.cli.verify import read
 from tocsin.client.signing import SigningError, verify_founding
 from tocsin.engine.signatures import Verifier
 from tocsin.kernel.genesis import MAX_GENESIS, Founding, GenesisError, decode_genesis
-from tocsin.node.monitor import Finding, Monitor
+from tocsin.node.heads import Finding
+from tocsin.node.monitor import Monitor
 from tocsin.node.remote import Remote, RemoteError, caller
 from tocsin.store.errors import StoreError
 from tocsin.store.store import Store
+
+_KEPT = 1000
+"""Findings that `--json` lists at the end, the newest."""
 
 
 def add(verbs: Any) -> None:
@@ -73,7 +79,7 @@ def _open(options: argparse.Namespace, urls: dict[str, str], stack: ExitStack) -
     if records.digest != genesis.digest:
         raise Failure(f"{options.dir} follows another network of the name {genesis.origin}; name another directory.")
     verifier = stack.enter_context(closing(Verifier()))
-    return stack.enter_context(closing(Monitor(records, members, genesis.log_key, options.dir, verifier)))
+    return Monitor(records, members, genesis.log_key, options.dir, verifier)
 
 
 def _founding(genesis: Any, members: dict[str, Remote]) -> bytes:
@@ -91,19 +97,33 @@ def _founding(genesis: Any, members: dict[str, Remote]) -> bytes:
 
 
 def _look(monitor: Monitor, options: argparse.Namespace, stopping: threading.Event) -> int:
-    found: list[Finding] = []
+    found: deque[Finding] = deque(maxlen=_KEPT)
+    count = 0
     while True:
         new = monitor.look()
         found += new
+        count += len(new)
         if not options.json:
             for one in new:
                 print(f"{one.member}: {one.kind}: {one.sentence}"
                       + (f"; evidence in {one.evidence}" if one.evidence else ""), flush=True)  # fmt: skip
-        if options.once or stopping.wait(options.every):
+        if stopping.is_set() or (not monitor.more and (options.once or stopping.wait(options.every))):
             break
     if options.json:
-        print_json({"origin": monitor.origin, "height": monitor.height, "size": monitor.size, "findings": found})
+        print_json({"origin": monitor.origin, "height": monitor.height, "size": monitor.size,
+                    "beyond": monitor.beyond or None, "findings": list(found)})  # fmt: skip
     else:
-        print(f"{monitor.origin}: block {monitor.height} with {monitor.size} leaves checked; "
-              + (f"{len(found)} things are wrong" if found else "all agree"))  # fmt: skip
-    return 1 if found else 0
+        for line in _summary(monitor, count, found):
+            print(line)
+    return 1 if count else 0
+
+
+def _summary(monitor: Monitor, count: int, found: Iterable[Finding]) -> Iterator[str]:
+    said = [f"block {monitor.height} with {monitor.size} leaves checked"]
+    if monitor.beyond or monitor.more:
+        said.append(f"not checked beyond {monitor.size}")
+    if count:
+        said.append(f"{count} things are wrong")
+    yield f"{monitor.origin}: " + "; ".join(said if len(said) > 1 else [*said, "all agree"])
+    if any(one.evidence for one in found):
+        yield "A member hands evidence in by `tocsin act evidence DIR FILE`."

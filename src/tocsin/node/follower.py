@@ -39,7 +39,7 @@ def remake(ledger: Ledger, block: BlockFile) -> Outcome:
         if isinstance(read, Refusal):
             raise Forged(f"envelope {position} of block {block.height} cannot be read ({read.reason.name})")
         envelopes.append(read)
-    outcome = ledger.propose(block.at, envelopes)
+    outcome = ledger.propose(block.at, envelopes, caught=block.caught)
     if outcome.dropped:
         position, reason = outcome.dropped[0]
         raise Forged(f"block {block.height} holds an envelope that no block may hold ({position}: {reason.name})")
@@ -158,6 +158,8 @@ class Follower:
                 self._say(f"block {block.height} of {self._records.origin} says it is of {block.at}, in the future")
                 self._stopping.wait(_RETRY_S)
                 return
+            if block.caught:
+                raise Forged(f"block {block.height} names validators that voted twice, and who orders here has none")
             outcome = remake(self._ledger, block)
             self._ledger.commit(outcome)
             self._delivery.reach(outcome.height)

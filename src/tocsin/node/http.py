@@ -19,6 +19,7 @@ from starlette.routing import Mount, Route
 
 from tocsin.engine.port import Engine, EngineBusy, EngineHalted, Ticket
 from tocsin.kernel.envelope import MAX_RELAY_ENVELOPE, Refusal, decode, encode
+from tocsin.kernel.evidence import caught_in
 from tocsin.kernel.genesis import decode_genesis
 from tocsin.kernel.state import State
 from tocsin.node.finality import Finality
@@ -370,6 +371,7 @@ def _read_blocks(live: Network, after: int) -> list[BlockFile]:
         room -= sum(map(len, envelopes))
         if blocks and room < 0:
             break
-        blocks.append(BlockFile(block.height, block.at, block.size, block.root.hex(), envelopes))
+        root, caught = block.root.hex(), caught_in(block.leaves)
+        blocks.append(BlockFile(block.height, block.at, block.size, root, envelopes, caught))
     return blocks
 

@@ -1,49 +1,32 @@
 """An auditor's own eyes on one network: several members followed, nothing of what they say believed.
 
-Every block is made again here, every file of the log compared with what that gives, every signature checked, and every
-head that anybody signed kept for ever. Two heads of one key that cannot both be honest are evidence, which a member
-of the network can put on the record by the act `evidence` (spec 8.6, spec 11.4).
+Every block is made again here, every file of the log compared with what that gives, every signature checked, and of the
+heads that anybody signed enough kept to prove a lie. Two heads of one key that cannot both be honest are evidence,
+which a member of the network can put on the record by the act `evidence` (spec 8.6, spec 11.4).
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
-from tocsin.client.report import short
-from tocsin.engine.ledger import Ledger
 from tocsin.engine.signatures import Checker
-from tocsin.kernel.acts import Evidence
-from tocsin.kernel.envelope import encode
-from tocsin.kernel.quorum import finality
-from tocsin.node.epochs import Epochs, holds
-from tocsin.node.follower import Forged, remake
-from tocsin.node.remote import BlockFile, Remote, RemoteError
+from tocsin.kernel.upgrade import UnknownProtocol
+from tocsin.node.epochs import holds
+from tocsin.node.follower import Forged
+from tocsin.node.heads import Finding, Heads, SignedBy
+from tocsin.node.mirror import Lender, Mirror, Unsealed
+from tocsin.node.remote import BlockFile, Remote, RemoteError, RemoteLog, printable
 from tocsin.store.network import NetworkStore
-from tocsin.tlog import Checkpoint, NoteError, VerifierKey, checkpoint, note, tiles
-from tocsin.tlog.note import ED25519, encode_base64
+from tocsin.tlog import Checkpoint, VerifierKey, checkpoint, note, tiles
+from tocsin.tlog.note import ED25519
 
 _BLOCKS_A_ROUND = 64
 """Answers with blocks read of one member before the next one has its turn."""
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """What is wrong with a member or its node. `evidence`: file of an `evidence` act that proves it, else null."""
-
-    member: str
-    kind: str
-    sentence: str
-    evidence: str | None
-
-
-class SignedBy(msgspec.Struct, frozen=True):
-    """A head that a key signed, as it is kept. `note`: the text with its signatures."""
-
-    key: str
-    size: int
-    root: str
-    note: str
+_STEPS_A_ROUND = 16
+"""Changes of the roster looked at to find the next one that is signed."""
+_TOLD = 4096
+"""Findings that are known as told; who lies in ever new words may be told twice."""
 
 
 class Reached(NamedTuple):
@@ -51,6 +34,13 @@ class Reached(NamedTuple):
 
     height: int
     size: int
+
+
+class Served(NamedTuple):
+    """A signed head as a member serves it."""
+
+    parsed: note.Note
+    head: Checkpoint
 
 
 class Monitor:
@@ -61,118 +51,138 @@ class Monitor:
     ) -> None:
         """`records`: of our own copy; `folder`: for signed heads and evidence. Raises OSError."""
         self.origin = records.origin
-        self._records = records
+        self.beyond = 0
+        """Size of a final checkpoint that a member serves and the copy does not reach; 0 if there is none."""
+        self.more = False
+        """Whether a member has more blocks than one look takes: look again."""
         self._members = members
         self._log = VerifierKey(self.origin, ED25519, bytes.fromhex(log_key))
-        self._ledger = Ledger(records, verifier)
-        self._epochs = Epochs(records)
-        self._folder = folder
+        self._mirror = Mirror(records, self._log, verifier)
+        self._records = records
+        self._heads = Heads(records, self._log, folder)
         self._reached = {id: Reached(-1, 0) for id in members}
-        self._heads: dict[tuple[str, int], dict[str, SignedBy]] = {}
-        """(key, size) -> root -> what it signed."""
-        self._ahead: list[tuple[VerifierKey, SignedBy]] = []
-        """Of sizes that our copy did not have yet."""
-        self._told: set[tuple[str, str, str]] = set()
-        (folder / "evidence").mkdir(parents=True, exist_ok=True)
-        self._kept = (folder / "heads.jsonl").open("ab+")
-        self._read_heads()
-
-    def close(self) -> None:
-        """Let go of the files."""
-        self._kept.close()
+        self._told: OrderedDict[Finding, None] = OrderedDict()
 
     @property
     def height(self) -> int:
-        """Of the last block that was made again."""
-        return self._records.durable[0]
+        """Of the last block of the copy."""
+        return self._mirror.height
 
     @property
     def size(self) -> int:
-        """Leaves of our own copy."""
-        return self._records.durable[1]
+        """Leaves of our own copy: what was checked."""
+        return self._mirror.size
 
     def look(self) -> list[Finding]:
-        """Ask every member once; what is new and wrong."""
-        found: list[Finding] = []
+        """Ask every member once; what is new and wrong. Raises OSError, StoreError."""
+        found, self._heads.known = self._heads.known, []
+        self.more = False
+        self.beyond = 0
         for id, remote in self._members.items():
             try:
-                found += self._blocks(id, remote)
-                ahead, self._ahead = self._ahead, []
-                found += [one for key, mine in ahead for one in self._contradictions(key, mine)]
-                found += self._final(id, remote)
-                found += self._signed(id, remote)
+                self._member(id, remote, found)
             except RemoteError as error:
                 found.append(Finding(id, "away", str(error), None))
-        new = [one for one in found if (one.member, one.kind, one.sentence) not in self._told]
-        self._told.update((one.member, one.kind, one.sentence) for one in new)
+            self._heads.save()
+        self.beyond = self.beyond if self.beyond > self.size else 0
+        new = [one for one in dict.fromkeys(found) if one not in self._told]
+        self._told.update(dict.fromkeys(new))
+        while len(self._told) > _TOLD:
+            self._told.popitem(last=False)
         return new
+
+    def _member(self, id: str, remote: Remote, found: list[Finding]) -> None:
+        data = remote.checkpoint()
+        served = None if data is None else self._read(id, "checkpoint", data, found)
+        try:
+            ended = self._follow(id, remote, served)
+            self.more |= not ended
+        except (Forged, Unsealed, UnknownProtocol) as error:
+            kind = {Forged: "forged", Unsealed: "handover", UnknownProtocol: "protocol"}[type(error)]
+            found.append(Finding(id, kind, str(error), None))
+            ended = False
+        finally:
+            found += self._heads.grown()
+        if served is not None:
+            self._final(id, remote, served, ended, found)
+        data = remote.signed()
+        if data is not None:
+            self._read(id, "signed", data, found)
 
     # Blocks.
 
-    def _blocks(self, id: str, remote: Remote) -> list[Finding]:
-        """Make again what is new, compare what we have from others."""
+    def _follow(self, id: str, remote: Remote, served: Served | None) -> bool:
+        """Compare what the copy has, take what is new; whether that is all that the member has."""
+        lender = Lender(RemoteLog(remote, 0).consistency, self._sealed)
+        blocks: list[BlockFile] = []
         for _ in range(_BLOCKS_A_ROUND):
-            blocks = remote.blocks(self._reached[id].height)
+            after = self._reached[id].height
+            blocks = blocks or remote.blocks(after)
             if not blocks:
-                break
-            for block in blocks:
-                if block.height <= self._reached[id].height:
-                    return [Finding(id, "order", f"block {block.height} comes twice or too late", None)]
-                try:
-                    self._block(block)
-                except Forged as error:
-                    return [Finding(id, "forged", str(error), None)]
-                self._reached[id] = self._reached[id]._replace(height=block.height)
-        return []
+                return True
+            count = self._mirror.same(after, blocks) or self._mirror.take(blocks, self._ahead(remote, served), lender)
+            if not count:
+                return True
+            self._reached[id] = self._reached[id]._replace(height=blocks[count - 1].height)
+            blocks = blocks[count:]
+        return False
 
-    def _block(self, block: BlockFile) -> None:
-        if block.height > self.height:
-            self._ledger.commit(remake(self._ledger, block))
-            if any(Epochs.changes(leaf) for leaf in self._records.leaves(block.size - 4, block.size)):
-                self._epochs.refresh()
-            return
-        ours = self._records.block(block.height)
-        if ours is None:
-            raise Forged(f"there is no block {block.height} between those that the members agreed on")
-        told = (block.at, block.size, block.root, [text.encode() for text in block.envelopes])
-        if told != (ours.at, ours.size, ours.root.hex(), ours.envelopes):
-            raise Forged(
-                f"its block {block.height} ends with {block.size} leaves and the root {short(block.root)}; another "
-                f"member's, which follows from its envelopes, with {ours.size} and {short(ours.root.hex())}"
-            )
+    def _ahead(self, remote: Remote, served: Served | None) -> Checkpoint | None:
+        """A head beyond the copy that those signed whom the copy knows: what the member serves, or what it keeps."""
+        if served is None or served.head.size <= self.size:
+            return None
+        if self._mirror.signatures(served.parsed, served.head.size).final:
+            return served.head
+        places = [place for place in remote.steps(self.size) if self.size < place + 2 < served.head.size]
+        heads = (self._kept(remote, place + 2) for place in places[:_STEPS_A_ROUND])
+        return next((head for head in heads if head is not None), None)
+
+    def _sealed(self, size: int) -> Checkpoint | None:
+        """A final checkpoint at a change of the roster, from whichever member keeps it."""
+        for remote in self._members.values():
+            head = self._kept(remote, size)
+            if head is not None:
+                return head
+        return None
+
+    def _kept(self, remote: Remote, size: int) -> Checkpoint | None:
+        try:
+            data = remote.final(size)
+            parsed = None if data is None else note.parse(data)
+            head = None if parsed is None else checkpoint.parse(parsed.text)
+        except (RemoteError, ValueError):
+            return None
+        if parsed is None or head is None or (head.origin, head.size) != (self.origin, size):
+            return None
+        return head if self._mirror.signatures(parsed, size).final else None
 
     # Final checkpoints, and the files under them.
 
-    def _final(self, id: str, remote: Remote) -> list[Finding]:
-        data = remote.checkpoint()
-        if data is None:
-            return []
-        try:
-            parsed = note.parse(data)
-            head = checkpoint.parse(parsed.text)
-        except ValueError as error:
-            return [Finding(id, "checkpoint", f"its checkpoint cannot be read: {error}", None)]
-        found = self._keep(id, parsed, head)
+    def _final(self, id: str, remote: Remote, served: Served, ended: bool, found: list[Finding]) -> None:
+        """`ended`: whether all blocks that it has were looked at."""
+        parsed, head = served
+        signatures = self._mirror.signatures(parsed, head.size)
         if head.size > self.size:
-            return found
-        cosigners = self._epochs.cosigners(head.size)
-        signed = sum(1 for one in cosigners if any(holds(one.vkey, parsed.text, line) for line in parsed.signatures))
-        logged = any(holds(self._log, parsed.text, line) for line in parsed.signatures)
-        if not logged or signed < finality(len(cosigners)):
-            said = f"its checkpoint of size {head.size} has {signed} of {finality(len(cosigners))} signatures"
-            found.append(Finding(id, "not final", said + ("" if logged else ", and not the log's"), None))
+            if signatures.final:
+                self.beyond = max(self.beyond, head.size)
+            if ended:
+                said = f"its checkpoint of size {head.size} has {signatures}, and it gives no blocks that lead there"
+                kind = "withheld" if signatures.final else "not final"
+                found.append(Finding(id, kind, f"{said}; not checked beyond {self.size}", None))
+            return
+        if not signatures.final:
+            found.append(Finding(id, "not final", f"its checkpoint of size {head.size} has {signatures}", None))
         if self._records.root(head.size) == head.root:
-            found += self._files(id, remote, head)
+            self._files(id, remote, head, found)
         else:
-            found.append(Finding(id, "fork", f"its checkpoint of size {head.size} has a root that no block leads to",
-                                 None))  # fmt: skip
-        return found
+            said = f"its checkpoint of size {head.size} has a root that no block leads to"
+            found.append(Finding(id, "fork", said, None))
 
-    def _files(self, id: str, remote: Remote, head: Checkpoint) -> list[Finding]:
+    def _files(self, id: str, remote: Remote, head: Checkpoint, found: list[Finding]) -> None:
         """Tiles and bundles since the last look, byte for byte."""
         since = self._reached[id].size
         if head.size <= since:
-            return []
+            return
         for place in (*tiles.tile_places(head.size, since), *tiles.bundle_places(head.size, since)):
             index, width = place.index, place.width
             if place.level is None:
@@ -183,100 +193,26 @@ class Monitor:
                 ours = self._records.tile(place.level, index, width)
                 path, same = tiles.tile_path(place.level, index, width), remote.tile(place.level, index, width) == ours
             if not same:
-                return [Finding(id, "file", f"its {path} is not what the blocks lead to", None)]
+                found.append(Finding(id, "file", f"its {path} is not what the blocks lead to", None))
+                return
         self._reached[id] = self._reached[id]._replace(size=head.size)
-        return []
 
     # Signed heads.
 
-    def _signed(self, id: str, remote: Remote) -> list[Finding]:
-        data = remote.signed()
-        if data is None:
-            return []
+    def _read(self, id: str, what: str, data: bytes, found: list[Finding]) -> Served | None:
+        """A signed head, which is kept with whoever of this network signed it."""
         try:
             parsed = note.parse(data)
-            return self._keep(id, parsed, checkpoint.parse(parsed.text))
+            head = checkpoint.parse(parsed.text)
         except ValueError as error:
-            return [Finding(id, "signed", f"what it signed cannot be read: {error}", None)]
-
-    def _keep(self, id: str, parsed: note.Note, head: Checkpoint) -> list[Finding]:
-        """Keep who signed this head; what contradicts what the same key signed before, or our copy."""
-        if head.origin != self.origin:
-            return [Finding(id, "origin", f"it serves a checkpoint of {head.origin}", None)]
-        found = []
-        for key in (self._log, *(one.vkey for one in self._epochs.cosigners(head.size))):
-            lines = [line for line in parsed.signatures if holds(key, parsed.text, line)]
-            if lines:
-                data = note.format(parsed.text, lines[:1])
-                mine = SignedBy(key.key.hex(), head.size, head.root.hex(), data.decode())
-                self._remember(mine, keep=True)
-                found += self._contradictions(key, mine)
-        return found
-
-    def _contradictions(self, key: VerifierKey, mine: SignedBy) -> list[Finding]:
-        who = self._who(key)
-        others = [one for one in self._heads[(mine.key, mine.size)].values() if one.root != mine.root]
-        if others:
-            said = f"{who} signed two roots of size {mine.size}: {short(others[0].root)} and {short(mine.root)}"
-            # One of the log's lines alone proves nothing to the rules: it is of nobody (spec 8.6).
-            return [Finding(who, "equivocation", said, self._same_size(key, others[0], mine))]
-        if mine.size > self.size:
-            self._ahead.append((key, mine))
-            return []
-        if self._records.root(mine.size).hex() == mine.root:
-            return [self._off_and_on(key, one, mine) for one in self._forks(mine)]
-        said = f"{who} signed a root of size {mine.size} that no block leads to: {short(mine.root)}"
-        return [Finding(who, "fork", said, None)]
-
-    def _who(self, key: VerifierKey) -> str:
-        return "the log" if key == self._log else key.name.removeprefix(f"{self.origin}/")
-
-    def _forks(self, mine: SignedBy) -> list[SignedBy]:
-        """What the key of a head on the log signed before that is not on it."""
-        return [
-            one
-            for (key, size), roots in self._heads.items()
-            for one in roots.values()
-            if key == mine.key and size < mine.size and one.root != self._records.root(size).hex()
-        ]
-
-    # Evidence.
-
-    def _same_size(self, key: VerifierKey, one: SignedBy, other: SignedBy) -> str | None:
-        return self._write(key, Evidence(self.origin, one.note, other.note, None, []))
-
-    def _off_and_on(self, key: VerifierKey, off: SignedBy, on: SignedBy) -> Finding:
-        """The tree of the later head extends another root at the size of the first (ADR 3)."""
-        hashes = [encode_base64(one) for one in self._records.consistency(off.size, on.size)]
-        ours = self._records.root(off.size).hex()
-        act = Evidence(self.origin, off.note, on.note, ours, hashes)
-        who = self._who(key)
-        said = f"{who} signed {short(off.root)} at size {off.size}, which its head of size {on.size} does not extend"
-        return Finding(who, "equivocation", said, self._write(key, act))
-
-    def _write(self, key: VerifierKey, act: Evidence) -> str | None:
-        if key == self._log:
+            found.append(Finding(id, what, f"its {what} cannot be read: {printable(str(error))}", None))
             return None
-        size = checkpoint.parse(note.parse(act.first.encode()).text).size
-        path = self._folder / "evidence" / f"{size}-{key.key_id.hex()}.json"
-        path.write_bytes(encode(act) + b"\n")
-        return str(path)
-
-    # Heads that were kept.
-
-    def _remember(self, one: SignedBy, *, keep: bool) -> None:
-        roots = self._heads.setdefault((one.key, one.size), {})
-        if one.root in roots:
-            return
-        roots[one.root] = one
-        if keep:
-            self._kept.write(msgspec.json.encode(one) + b"\n")
-            self._kept.flush()
-
-    def _read_heads(self) -> None:
-        self._kept.seek(0)
-        for line in self._kept.read().splitlines():
-            try:
-                self._remember(msgspec.json.decode(line, type=SignedBy), keep=False)
-            except (msgspec.DecodeError, NoteError):
-                continue  # cut off by a crash; the member is asked again
+        if head.origin != self.origin:
+            found.append(Finding(id, "origin", f"it serves a checkpoint of {printable(head.origin)}", None))
+            return None
+        for key in (self._log, *(one.vkey for one in self._mirror.epochs.cosigners(head.size))):
+            line = next((line for line in parsed.signatures if holds(key, parsed.text, line)), None)
+            if line is not None:
+                kept = note.format(parsed.text, [line]).decode()
+                found += self._heads.see(SignedBy(key.key.hex(), head.size, head.root.hex(), kept))
+        return Served(parsed, head)

@@ -14,7 +14,7 @@ from msgspec import Struct
 from tocsin.kernel.acts import Keys
 from tocsin.kernel.envelope import Refusal
 from tocsin.kernel.reasons import REGISTRY, Reason
-from tocsin.kernel.words import Count
+from tocsin.kernel.words import Count, Digest, Key, Millis
 from tocsin.tlog import HashReader, checkpoint, note, tiles
 from tocsin.tlog.merkle import consistency_proof, inclusion_proof
 from tocsin.tlog.tiles import TILE_WIDTH
@@ -57,14 +57,16 @@ class Standing(Struct, frozen=True):
     idle_s: float | None = None
 
 
-class BlockFile(Struct, frozen=True, forbid_unknown_fields=True):
+class BlockFile(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A block as nodes hand it on: all that is needed to make it again, and what must come out."""
 
-    height: int
-    at: int
-    size: int
-    root: str
+    height: Count
+    at: Millis
+    size: Count
+    root: Digest
     envelopes: list[str]
+    caught: list[Key] = []
+    """Keys of validators that voted twice, as the engine told (spec 8.6)."""
 
 
 class SentPlace(NamedTuple):

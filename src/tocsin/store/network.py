@@ -201,6 +201,13 @@ class NetworkStore(Records):
         """Make what is staged durable, unless this thread has a transaction open whose end will do it."""
         self._store.flush()
 
+    def drop(self) -> None:
+        """Forget what is staged and not yet written. Whoever staged it loads the state again."""
+        with self._store.staging:
+            self._store.batch.parts.pop(self.net, None)
+            self._pending = ()
+            self._head = None
+
     def _staged(self) -> Staged:
         if self._stale:
             raise StoreStale(f"{self.origin}: an earlier write failed; open the store and the network again.")
