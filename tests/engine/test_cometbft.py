@@ -18,6 +18,7 @@ from tocsin.engine.cometbft import engine
 from tocsin.engine.cometbft.engine import CometEngine
 from tocsin.engine.cometbft.heights import Heights
 from tocsin.engine.cometbft.home import node_id
+from tocsin.engine.cometbft.rpc import Rpc
 from tocsin.engine.port import Engine, EngineBusy, EngineHalted, Ticket
 from tocsin.kernel import block as kernel
 from tocsin.kernel.acts import Leave
@@ -236,6 +237,28 @@ def test_who_is_expelled_loses_its_connections(tmp_path: Path) -> None:
     assert second.engine.final() < height
     first.close()
     second.close()
+
+
+def test_who_cannot_be_dialled_takes_part_if_it_may_dial_out(tmp_path: Path) -> None:
+    """docs/operating/network.md: at 26656 one direction is enough."""
+    world = new_world(4)
+    ports = [free_port() for _ in range(4)]
+    closed = [*ports[:3], free_port()]
+    nodes = [Node(world, tmp_path / str(number), number, ports if number == 3 else closed) for number in range(4)]
+    receipt(nodes[0].engine.submit(world.present("district-00", 1, now()).data))
+    inner = node_id(node_seed(world.origin, 3))
+    wait_for(lambda: all(inner in (node.engine.connected() or []) for node in nodes[:3]))
+    for node in nodes[:3]:
+        rpc = Rpc(node.engine.rpc)
+        dialled = {peer["node_info"]["id"]: peer["is_outbound"] for peer in rpc.call("net_info")["peers"]}
+        rpc.close()
+        assert dialled[inner] is False
+    # Three of four are a quorum, so its vote is in this.
+    nodes[0].engine.stop()
+    got = receipt(nodes[1].engine.submit(world.present("district-01", 1, now()).data))
+    agreed(nodes[1:], got.height)
+    for node in nodes:
+        node.close()
 
 
 def test_busy(bench: CometBench, monkeypatch: pytest.MonkeyPatch) -> None:
