@@ -60,6 +60,16 @@ def test_who_ends_again_and_again_is_started_after_longer_and_longer_pauses(
     assert ends_at_once.pauses[-1] == 0.2
 
 
+def test_the_last_words_say_something(tmp_path: Path) -> None:
+    """CometBFT ends some of them with an empty line."""
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "priv_validator_key.json").write_text("{")
+    one = Watched(installed(), tmp_path)
+    wait_for(lambda: bool(one.ended))
+    one.stop()
+    assert one.ended.startswith("CometBFT ended with status 1: Error reading PrivValidator key from ")
+
+
 @pytest.fixture
 def says(tmp_path: Path) -> Iterator[Callable[[str], Process]]:
     """Runs a program that says so many lines, and then nothing more."""

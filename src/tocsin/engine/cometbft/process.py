@@ -103,7 +103,8 @@ class Process:
         with running.stdout:
             for line in running.stdout:
                 self._keep(line)
-                self._last.append(line.decode(errors="replace").strip())
+                if told := line.decode(errors="replace").strip():
+                    self._last.append(told)
                 self._heard(line)
         status = running.wait()
         with self._lock:
