@@ -1,6 +1,9 @@
-"""What nodes have on their disks, and whether it is the same."""
+"""What nodes have on their disks, and whether it is the same; and disks that fill up."""
 
-from collections.abc import Mapping
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -8,6 +11,8 @@ from typing import NamedTuple
 from tocsin.kernel.envelope import Refusal, decode
 from tocsin.store.records import StoredBlock
 from tocsin.store.store import Store
+
+SMALL_DISK_MB = 64
 
 
 class Broken(AssertionError):
@@ -58,3 +63,25 @@ def placed(blocks: list[StoredBlock]) -> dict[str, tuple[int, int]]:
                 raise Broken(f"{envelope.digest} stands twice: {stands[envelope.digest]}, {block.height, position}")
             stands[envelope.digest] = (block.height, position)
     return stands
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[bool]:
+    """A small file system at `folder` while it is needed; False where this user may not make one."""
+    folder.mkdir()
+    size = f"size={SMALL_DISK_MB}m"
+    made = os.geteuid() == 0 and not subprocess.run(["mount", "-t", "tmpfs", "-o", size, "faults", folder], check=False).returncode  # fmt: skip
+    try:
+        yield made
+    finally:
+        if made:
+            subprocess.run(["umount", "-l", folder], check=False)
+
+
+def fill(path: Path) -> None:
+    """To the last byte of the disk on which it lies."""
+    with path.open("wb", buffering=0) as file:
+        for size in (1 << 20, 4096, 1):
+            with contextlib.suppress(OSError):
+                while file.write(bytes(size)) == size:
+                    pass

@@ -9,17 +9,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 from msgspec.structs import replace
 
 from tests.engine.comet import free_port, now, validator_key
-from tests.faults.disk import Broken
+from tests.faults.disk import Broken, fill
 from tests.faults.links import Pair
 from tests.faults.network import LIVE_S, Network
 from tests.faults.site import Part, Site
+from tests.faults.snapshots import kept
 from tests.store.world import signer
 from tocsin.client.signing import cosign_checkpoint
 from tocsin.engine.cometbft.home import node_id
@@ -80,20 +80,96 @@ def wiped_disk(net: Network) -> str:
 
 def wiped_disk_and_snapshot(net: Network) -> str:
     """A node loses its disk and comes back by a snapshot of the others."""
-    others = net.up()
-    net.wait(lambda: all(list(one.folder.glob("cometbft/snapshots/*[0-9]")) for one in others), 4 * LIVE_S, "no snapshot")
+    _snapshots(net, 1)
     victim = _wipe(net)
-    servers = tuple(one.setup.rpc for one in net.up()[:2])
-    trusted = _ask(servers[0], "commit?height=2")["signed_header"]["commit"]["block_id"]["hash"]
-    net.restart(victim, sync=(servers, 2, trusted))
-    net.wait(lambda: victim.final > 0, 2 * LIVE_S, "the wiped node has not come back")
+    _sync(net, victim)
+    return f"{victim.name} from block {_synced(net, victim)} on"
+
+
+def cut_sync(net: Network) -> str:
+    """A node that comes back by a snapshot is killed on the way, again and again, application, CometBFT or both; it
+    begins anew by itself."""
+    _snapshots(net, 1)
+    victim = _wipe(net)
+    _sync(net, victim)
+    done: list[str] = []
+    for _ in range(net.chance.randint(1, 3)):
+        part: Part = net.chance.choice(["application", "cometbft", "both"])
+        step = net.chance.choice(["looks for", "takes in", "takes in"])
+        pause = net.chance.uniform(0, 0.5)
+        net.wait(
+            lambda step=step: victim.final > 0 or (victim.sync.startswith(step) and bool(victim.cometbft())),  # type: ignore[misc]
+            LIVE_S, f"{victim.name} is to get a snapshot, and {victim.sync}",
+        )  # fmt: skip
+        time.sleep(pause)
+        done.append(f"{part} while it {victim.sync}")
+        if part == "cometbft":
+            victim.hit(signal.SIGKILL, "cometbft")
+        else:
+            (victim.kill if part == "both" else victim.kill_application)()
+            victim.start()
+    return f"{victim.name} from block {_synced(net, victim)} on; killed: {', '.join(done)}"
+
+
+def false_snapshot(net: Network) -> str:
+    """A node that comes back is offered a snapshot in which one byte of one archived row is another, and all hashes are
+    made again; it finds that out, and takes a true one."""
+    _snapshots(net, 2)
+    net.load.running.clear()
+    net.wait(lambda: not net.load.unanswered(), 4 * LIVE_S, "envelopes have no answer")
+    victim, liar = net.some(2)
+    victim.kill()
+    others = net.up()
+    # CometBFT takes the newest of all first: that must be the lie.
+    older = min(set.intersection(*(set(kept(one.folder / "cometbft")) for one in others)))
+    net.wait(lambda: kept(liar.folder / "cometbft")[-1] > older, LIVE_S, f"{liar.name} has nothing to lie about")
+    for one in others:
+        one.show(older, net.chance.randrange(2**32) if one is liar else None)
+    victim.wipe()
+    _sync(net, victim)
+    first = _synced(net, victim)
+    if set(victim.turned_down) != {"its archived rows are not those whose sum is among the live ones"}:
+        raise Broken(f"{victim.name} turned down: {victim.turned_down}")
+    for one in others:
+        one.show()
+    return f"{victim.name} from block {first} on, not from what {liar.name} offered"
+
+
+def _snapshots(net: Network, count: int) -> None:
+    """Wait until all that are up have so many, of which the others can prove the headers whichever of them is wiped."""
+    sites = net.up()
+    base = sorted(map(_first, sites))[2]
+
+    def there() -> bool:
+        found = [kept(one.folder / "cometbft") for one in sites]
+        return all(len(one) >= count and one[-count] > base for one in found)
+
+    net.wait(there, 4 * LIVE_S, "no snapshot")
+
+
+def _sync(net: Network, victim: Site) -> None:
+    """Start a site whose disk is empty; it looks for a snapshot. Who came by one himself has no older blocks."""
+    longest = sorted(net.up(), key=_first)[:2]
+    servers, height = tuple(one.setup.rpc for one in longest), _first(longest[1])
+    trusted = _ask(servers[0], f"commit?height={height}")["signed_header"]["commit"]["block_id"]["hash"]
+    net.restart(victim, sync=(servers, height, trusted))
+
+
+def _synced(net: Network, victim: Site) -> int:
+    """Wait until it is back; its CometBFT's first block."""
+    net.wait(lambda: victim.final > 0, 2 * LIVE_S, f"{victim.name}, wiped, has not come back")
     victim.setup = replace(victim.setup, sync=None)
     first = 0
     while not first:  # while it comes back there is none yet
-        first = int(_ask(victim.setup.rpc, "status")["sync_info"]["earliest_block_height"])
+        first = _first(victim)
     if first == 1:
         raise Broken(f"{victim.name} replayed the chain instead of taking a snapshot")
-    return f"{victim.name} from block {first} on"
+    return first
+
+
+def _first(site: Site) -> int:
+    """The first block that its CometBFT has."""
+    return int(_ask(site.setup.rpc, "status")["sync_info"]["earliest_block_height"])
 
 
 def _ask(address: str, call: str) -> Any:
@@ -111,27 +187,23 @@ def _wipe(net: Network) -> Site:
 
 
 def disk_full(net: Network) -> str:
-    """The small disk of one node fills up: it stops and says so, the others go on; with room again it comes back."""
+    """The small disk of one node fills up: it stops and says so, the others go on; with room again it goes on by itself.
+
+    Where the store was full the application halts, as engines do; a node begins again then by itself (`tree.disk_full`).
+    """
     victim = next(site for site in net.honest if site.small_disk)
     ballast = victim.folder / "ballast"
     victim.trouble = ""
-    _fill(ballast)
+    fill(ballast)
     net.wait(lambda: bool(victim.halted or victim.trouble), 2 * LIVE_S, f"{victim.name} does not notice its disk")
     why = victim.halted or victim.trouble
     with _only(net, [site for site in net.up() if site is not victim]):
         took = net.live()
-    victim.stop()
     ballast.unlink()
-    victim.start()
+    if victim.halted:
+        victim.stop()
+        victim.start()
     return f"{victim.name}: {why!r}; final after {took:.1f} s"
-
-
-def _fill(path: Path) -> None:
-    with path.open("wb", buffering=0) as file:
-        for size in (1 << 20, 4096, 1):
-            with contextlib.suppress(OSError):
-                while file.write(bytes(size)) == size:
-                    pass
 
 
 def pause(net: Network) -> str:

@@ -132,6 +132,10 @@ class Network:
                     self._wrong.append(f"{site.name} broke: {why}")
                 case {"trouble": why}:
                     site.trouble = why
+                case {"sync": how_far}:
+                    site.sync = how_far
+                case {"turned down": why}:
+                    site.turned_down.append(why)
                 case {"lied": _}:
                     self.lies += 1
                 case {"receipt": _} | {"refused": _}:

@@ -4,27 +4,22 @@ By hand or for long: `python -m tests.faults.run --seed 7 --validators 4 --minut
 """
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
 from tests.faults import faults, links
-from tests.faults.disk import Broken
+from tests.faults.disk import Broken, small_disk
 from tests.faults.faults import Fault
 from tests.faults.network import Network
 from tests.foreign.toolchain import Missing
 
-SMALL_DISK_MB = 64
-
 ANY: tuple[Fault, ...] = (
     faults.kill_nodes, faults.kill_cometbft, faults.kill_application, faults.power_cut, faults.wiped_disk,
-    faults.wiped_disk_and_snapshot, faults.pause, faults.partition, faults.partition, faults.reset, faults.slow_links,
+    faults.wiped_disk_and_snapshot, faults.cut_sync, faults.false_snapshot, faults.pause, faults.partition, faults.partition, faults.reset, faults.slow_links,
     faults.wrong_clock, faults.bad_proposals, faults.garbage, faults.stranger, faults.two_heads,
     faults.storm, faults.storm,
 )  # fmt: skip
@@ -37,19 +32,6 @@ def draw(chance: Random, count: int) -> list[Fault]:
     while len(drawn) < count:
         drawn += chance.sample(ANY, len(ANY))
     return drawn[:count]
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[bool]:
-    """A small file system at `folder` while it is needed; False where this user may not make one."""
-    folder.mkdir()
-    size = f"size={SMALL_DISK_MB}m"
-    made = os.geteuid() == 0 and not subprocess.run(["mount", "-t", "tmpfs", "-o", size, "faults", folder], check=False).returncode  # fmt: skip
-    try:
-        yield made
-    finally:
-        if made:
-            subprocess.run(["umount", "-l", folder], check=False)
 
 
 def run(

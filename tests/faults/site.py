@@ -48,6 +48,10 @@ class Site:
         self.halted = ""
         self.trouble = ""
         """Why its CometBFT ended last."""
+        self.sync = ""
+        """How far a snapshot is that it takes in."""
+        self.turned_down: list[str] = []
+        """Why it refused snapshots since its start."""
         self.small_disk = False
         self._heard = heard
         self._process: subprocess.Popen[bytes] | None = None
@@ -56,7 +60,7 @@ class Site:
     def start(self, setup: Setup | None = None) -> None:
         """Start it, from what is on its disk."""
         self.setup = setup or self.setup
-        self.final, self.halted = -1, ""
+        self.final, self.halted, self.trouble, self.sync, self.turned_down = -1, "", "", "", []
         path = self.folder.parent / f"{self.name}.json"
         path.write_bytes(msgspec.json.encode(self.setup))
         with self._errors.open("ab") as errors:
@@ -70,6 +74,10 @@ class Site:
     def submit(self, name: str, data: bytes) -> bool:
         """Hand it an envelope; whether it could be handed over."""
         return self._ask({"name": name, "submit": b64encode(data).decode()})
+
+    def show(self, above: int | None = None, lies: int | None = None) -> None:
+        """Have it show snapshots up to a height only, and, with a seed, lies above it."""
+        self._ask({"show": [above, lies]})
 
     def hit(self, what: signal.Signals, part: Part = "both") -> None:
         """Send a signal to its processes."""

@@ -15,12 +15,16 @@ from tests.foreign.toolchain import Missing
 SEED = int(os.environ.get("SEED") or time.time_ns() % 1_000_000)
 
 FOUR: tuple[Fault, ...] = (
+    # While the chain is short: of four validators one that was wiped replays ten blocks a second.
+    faults.wiped_disk, faults.stranger, faults.reset,
     faults.kill_nodes, faults.kill_cometbft, faults.kill_application, faults.power_cut, faults.pause,
     faults.partition, faults.slow_links, faults.wrong_clock, faults.bad_proposals, faults.garbage, faults.two_heads,
     faults.wiped_disk_and_snapshot, faults.disk_full, faults.twin,
 )  # fmt: skip
 SEVEN: tuple[Fault, ...] = (faults.kill_nodes, faults.partition)
-TWO_LEVELS: tuple[tree.Fault, ...] = (tree.kill_carrier, tree.garbage, tree.two_heads)
+TWO_LEVELS: tuple[tree.Fault, ...] = (
+    tree.kill_carrier, tree.garbage, tree.disk_full, tree.wrong_clock, tree.two_heads,
+)  # fmt: skip
 
 
 @pytest.mark.slow

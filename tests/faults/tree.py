@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from pathlib import Path
 from random import Random
 
 from tests.engine.comet import installed
-from tests.faults.disk import Broken, Disk, agree, placed, read
+from tests.faults.disk import Broken, Disk, agree, fill, placed, read, small_disk
 from tests.faults.site import cometbft_below
 from tests.paths import ROOT
 from tests.store.drive import verify_all
@@ -39,6 +40,8 @@ from tocsin.tlog import Checkpoint, checkpoint, note
 
 UPPER, LOWER = "testnet.example/1-1", "testnet.example/2-1"
 RELAY = "2-1-a1"
+SMALL = "2-1-a2"
+"""Whose disk can be filled."""
 LIVE_S = 40.0
 CATCH_UP_S = 90.0
 _SKEWED = """
@@ -73,6 +76,8 @@ class Running:
         installed()
         nets = testnet.shape(4, [1, 1])
         testnet.write(folder, nets, "cometbft", lambda net: testnet.pilot(net, 5), block_ms=200)
+        self._mounted = contextlib.ExitStack()
+        self.small = self._move(configs.load(folder / SMALL).data_dir)
         begin(folder)
         self.tree = testnet.load(folder)
         self.keys = Keystore.open(folder / "keys.json", warn=lambda _: None)
@@ -95,9 +100,17 @@ class Running:
         """Linked, and at work."""
         testnet.wait_ready(self.folder)
         testnet.link(self.folder)
-        self.geneses = {origin: str(self.client_of(origin).status()["genesis"]) for origin in (UPPER, LOWER)}
+        self.geneses = {origin: self.client_of(origin).status().genesis for origin in (UPPER, LOWER)}
         self.going.set()
         self._loading.start()
+
+    def _move(self, data: Path) -> bool:
+        """A node's data to a small disk, if this user may make one."""
+        aside = data.rename(data.with_name("aside"))
+        made = self._mounted.enter_context(small_disk(data))
+        shutil.copytree(aside, data, dirs_exist_ok=True)
+        shutil.rmtree(aside)
+        return made
 
     def close(self) -> None:
         """End it all."""
@@ -112,6 +125,7 @@ class Running:
         for pid in cometbft_below(self.folder):
             os.kill(pid, signal.SIGKILL)
         self.client.close()
+        self._mounted.close()
 
     @property
     def names(self) -> list[str]:
@@ -241,7 +255,7 @@ class Running:
                     said = Remote(self.client, self.tree.node(name).url, origin).status()
                 except RemoteError as error:
                     return str(error)
-                heads[name] = (said.get("size"), said.get("final"), said["error"])
+                heads[name] = (said.size, said.final, said.error)
             if len({size for pair in heads.values() for size in pair[:2]}) != 1:
                 return f"{origin} stands at (size, final, error) {heads}"
         for source, target in ((LOWER, UPPER), (UPPER, LOWER)):
@@ -370,9 +384,34 @@ def reset_node(run: Running) -> str:
     )  # fmt: skip
     run.start_node(name)
     own, other = Remote(run.client, run.tree.node(name).url, origin), run.client_of(origin)
-    _until(lambda: own.status().get("final", 0) >= other.status()["final"] > 0, f"{name} does not come back after its reset")
+    _until(lambda: own.status().final >= other.status().final > 0, f"{name} does not come back after its reset")
     run.down.discard(name)
     return f"{name} of {origin}"
+
+
+def disk_full(run: Running) -> str:
+    """The small disk of one node fills up: it says so, the others go on; with room again it goes on by itself."""
+    if not run.small:
+        return "left out, only root may make a small disk"
+    ballast = configs.load(run.folder / SMALL).data_dir / "ballast"
+    own, started = Remote(run.client, run.tree.node(SMALL).url, LOWER), testnet.load(run.folder).node(SMALL)
+    run.down.add(SMALL)
+    fill(ballast)
+    why: list[str] = []
+
+    def noticed() -> bool:
+        said = own.status()
+        why[:] = [said.error or said.trouble]
+        return bool(why[0])
+
+    _until(noticed, f"{SMALL} does not notice its disk")
+    took = run.live()
+    ballast.unlink()
+    _until(lambda: own.status().final >= run.client_of(LOWER).status().final > 0, f"{SMALL} does not come back", CATCH_UP_S)
+    if not testnet.running(run.folder, started):
+        raise Broken(f"process {started.pid} of {SMALL} has ended")
+    run.down.discard(SMALL)
+    return f"{SMALL}: {why[0]!r}; the others went on after {took:.1f} s"
 
 
 def pause(run: Running) -> str:
@@ -401,11 +440,12 @@ def wrong_clock(run: Running) -> str:
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     run.strays.append(wrong)
-    time.sleep(4)
+    origin = run.tree.node(name).networks[0]
+    own = Remote(run.client, run.tree.node(name).url, origin)
+    _until(lambda: own.status().runs, f"{name} does not run with a wrong clock")
     took = run.live()
-    net = run.tree.net(run.tree.node(name).networks[0])
-    remote, own = run.client_of(net.origin), Remote(run.client, run.tree.node(name).url, net.origin)
-    _until(lambda: own.status().get("final", 0) >= remote.status().final > 0, f"{name} with a wrong clock has no final head")
+    head = run.client_of(origin).status().size
+    _until(lambda: own.status().final >= head, f"{name} with a wrong clock has no final head")
     wrong.terminate()
     wrong.wait(30)
     run.start_node(name)
@@ -458,11 +498,13 @@ def garbage(run: Running) -> str:
     return f"{held} connections; live meanwhile after {took:.1f} s"
 
 
-ANY: tuple[Fault, ...] = (kill_node, kill_carrier, power_cut, pause, wrong_clock, kill_node, garbage, reset_node)
+ANY: tuple[Fault, ...] = (
+    kill_node, kill_carrier, power_cut, pause, wrong_clock, kill_node, garbage, reset_node, disk_full
+)
 
 
-def _until(done: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + LIVE_S
+def _until(done: Callable[[], bool], what: str, limit: float = LIVE_S) -> None:
+    end = time.monotonic() + limit
     while True:
         with contextlib.suppress(RemoteError):
             if done():

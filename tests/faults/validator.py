@@ -20,11 +20,13 @@ import msgspec
 from msgspec import Struct
 
 from tests.engine.comet import now
+from tests.faults.snapshots import Shown
 from tests.store.world import World
 from tocsin.engine.cometbft import engine as comet
-from tocsin.engine.cometbft import wire
+from tocsin.engine.cometbft import restore, snapshots, wire
 from tocsin.engine.cometbft.application import Application
 from tocsin.engine.cometbft.engine import CometEngine
+from tocsin.engine.cometbft.heights import begun
 from tocsin.engine.cometbft.home import Settings, Sync, first_votes
 from tocsin.engine.port import EngineBusy, EngineHalted, Receipt, Ticket
 from tocsin.engine.signatures import Verifier
@@ -36,6 +38,8 @@ from tocsin.store.watermark import SignedHead, Watermark
 
 SNAPSHOT_EVERY = 32
 """Changing blocks between two snapshots; a thousand would take hours."""
+CHUNK_BYTES = 20_000
+"""Of a snapshot, so that it comes in many."""
 _POLL_S = 0.05
 
 
@@ -101,6 +105,14 @@ def _forged(tx: bytes) -> bytes:
     return tx[:place] + (b"A" if tx[place : place + 1] != b"A" else b"B") + tx[place + 1 :]
 
 
+class Told(CometEngine):
+    """Tells which snapshots it turned down."""
+
+    def refused(self, why: str) -> None:
+        tell({"turned down": why})
+        super().refused(why)
+
+
 _telling = threading.Lock()
 
 
@@ -115,6 +127,8 @@ class Validator:
 
     def __init__(self, setup: Setup) -> None:
         kernel.SNAPSHOT_EVERY = SNAPSHOT_EVERY
+        snapshots.CHUNK_BYTES = restore.CHUNK_BYTES = CHUNK_BYTES  # type: ignore[attr-defined]
+        comet.Snapshots = Shown  # type: ignore[misc]
         world = setup.world
         folder = Path(setup.folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -128,17 +142,19 @@ class Validator:
         if not votes.exists():
             first_votes(votes)
         self._verifier = Verifier(1)
+        # As a node does it: who was killed on the way to a snapshot looks for one again.
+        started = begun(folder / "cometbft" / "heights", self._records.durable[0])
         settings = Settings(
             folder / "cometbft", None if setup.number is None else _validator_seed(world, setup.number),
             bytes.fromhex(setup.seed), setup.listen, tuple(setup.peers), announce="127.0.0.1:9", commit_ms=100,
             round_ms=1500, heartbeat_s=2, one_host=True, rpc=setup.rpc,
-            sync=None if setup.sync is None else Sync(*setup.sync), votes=votes,
+            sync=None if setup.sync is None or started else Sync(*setup.sync), votes=votes,
         )  # fmt: skip
         if setup.lies is not None:
             Liar.chance = Random(setup.lies)
             comet.Application = Liar  # type: ignore[misc]
         welcome = frozenset(setup.welcome)
-        self.engine = CometEngine(
+        self.engine = Told(
             self._records, world.genesis, Path(setup.program), settings, lambda: now() + setup.skew_ms, self._verifier,
             Moment(self._store, self._records), welcome.__contains__,
         )  # fmt: skip
@@ -163,6 +179,12 @@ class Validator:
             tell({"refused": name, "reason": int(answer.reason)})
         else:
             answer.add_done_callback(lambda ticket: _settled(name, ticket))
+
+    def show(self, above: int | None, lies: int | None) -> None:
+        """Which snapshots others may have of it."""
+        shown = self.engine._snapshots
+        assert isinstance(shown, Shown)
+        shown.show(above, lies)
 
     def _guard(self, run: Callable[[], None]) -> None:
         try:
@@ -189,13 +211,13 @@ class Validator:
             time.sleep(_POLL_S)
 
     def _watch(self) -> None:
-        """Tell what is wrong with CometBFT."""
-        told = ""
+        """Tell what is wrong with CometBFT, and how far a snapshot is."""
+        trouble = sync = ""
         while True:
-            trouble = self.engine.trouble
-            if trouble != told:
+            if trouble != (trouble := self.engine.trouble):
                 tell({"trouble": trouble})
-                told = trouble
+            if sync != (sync := self.engine.sync):
+                tell({"sync": sync})
             time.sleep(_POLL_S)
 
 
@@ -223,6 +245,9 @@ def main() -> None:
         asked = msgspec.json.decode(line)
         if "stop" in asked:
             break
+        if "show" in asked:
+            validator.show(*asked["show"])
+            continue
         validator.submit(asked["name"], b64decode(asked["submit"]))
     validator.close()
     tell({"stopped": True})
