@@ -80,6 +80,7 @@ class Nodes:
             agency = Agency(
                 config, Keystore.open(config.keystore, warn=lambda _: None), now,
                 lambda network, sentence, who=name: self.said.append((who, network, sentence)),  # type: ignore[misc]
+                self.folder / name / configs.NAME,
             )  # fmt: skip
             agency.start()
             self.running[name] = agency

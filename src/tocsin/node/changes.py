@@ -8,10 +8,11 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from tocsin.node import config as configs
-from tocsin.node.config import Config, ConfigError
+from tocsin.node.config import Config
 from tocsin.node.keys import Keystore
 from tocsin.node.seats import check_seats
 from tocsin.node.station import Station
+from tocsin.node.worker import why
 
 _LOOK_S = 0.5
 
@@ -61,14 +62,16 @@ class Changes:
                 check_seats(config, self._keystore, self._path)
                 self._take(config)
                 self._taken = digest_of(data)
-            except ConfigError as error:
-                self._say(f"The configuration was changed and cannot be used; the node goes on as it is. {error}")
+            except Exception as error:
+                # Whatever it is: a thread that ended here would leave the node deaf to its file.
+                self._say(f"The configuration was changed and cannot be used; the node goes on as it is. {why(error)}")
 
     def _take(self, config: Config) -> None:
+        before = {use.origin: use for use in self._config.networks}
         known = {use.origin: use for use in config.networks}
-        for use in self._config.networks:
-            if use.origin in known and known[use.origin] != use:
-                self._stations[use.origin].change(known[use.origin])
+        for origin, station in self._stations.items():
+            if origin in known and known[origin] != before.get(origin):
+                station.change(known[origin])
         if replace(config, networks=[]) != replace(self._config, networks=[]) or set(known) != set(self._stations):
             self._say("The configuration was changed; what is not of a network that runs counts from the next start.")
         self._config = config
