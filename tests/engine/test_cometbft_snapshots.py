@@ -239,11 +239,11 @@ def _leaf(content: Content) -> None:
 
 
 def _receipt(content: Content) -> None:
-    content.blocks[3][2][0][0] = 1
+    content.blocks[3][2] = content.blocks[3][2].replace(b"0", b"1", 1)
 
 
 def _receipt_less(content: Content) -> None:
-    del content.blocks[3][2][0][0]
+    content.blocks[3][2] = content.blocks[3][2].replace(b"[0]", b"[]", 1)
 
 
 def _envelope(content: Content) -> None:
@@ -294,7 +294,7 @@ def _without_leaves(content: Content) -> None:
 def _joined(content: Content) -> None:
     """Two blocks as one, which gives the same log."""
     one, two = content.blocks[3:5]
-    content.blocks[3:5] = [[*two[:2], one[2] + two[2], one[3] + two[3], one[4] + two[4]]]
+    content.blocks[3:5] = [[*two[:2], one[2][:-1] + b"," + two[2][1:], one[3] + two[3], one[4] + two[4]]]
 
 
 def _type(content: Content) -> None:
@@ -352,6 +352,17 @@ def test_absurd_lengths(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not restore.add(0, pack(b"x") + b"x")
     assert not restore.add(0, pack(b"x")[:-1])
     assert not restore.add(0, b"")
+    # A block of a million empty leaves in a megabyte, which would be many times as much in memory.
+    many = encode(JournalBlock(0, 0, b"[]", [b""] * (snapshots.MAX_ITEMS + 1), []))
+    with monkeypatch.context() as large:
+        large.setattr(snapshots, "CHUNK_BYTES", 2**24)
+        with pytest.raises(SnapshotWrong, match="length <= 1048576"):
+            made.restore(list(_cut([many])))
+    with monkeypatch.context() as few:
+        few.setattr(snapshots, "CHUNK_BYTES", 5_000)
+        few.setattr(restores, "_MAX_SIGNERS", 3)
+        with pytest.raises(SnapshotWrong, match="more keys"):
+            made.restore(made.chunks)
     monkeypatch.setattr(restores, "MAX_LIVE", 1000)
     monkeypatch.setattr(snapshots, "CHUNK_BYTES", 5_000)
     with pytest.raises(SnapshotWrong, match="more live rows"):

@@ -22,7 +22,7 @@ from tocsin.engine.signatures import Checker
 from tocsin.kernel.archive import ArchiveSum
 from tocsin.kernel.block import Outcome
 from tocsin.kernel.digest import app_hash, envelopes_digest
-from tocsin.kernel.envelope import Envelope, decode, encode
+from tocsin.kernel.envelope import Envelope, decode
 from tocsin.kernel.genesis import Check
 from tocsin.kernel.leaves import BlockLeaf
 from tocsin.kernel.rows import ARCHIVE, Archive, UsedKey
@@ -30,12 +30,17 @@ from tocsin.kernel.state import rows_digest
 from tocsin.tlog.merkle import Frontier, leaf_hash
 
 MAX_LIVE = 1024 * 1024 * 1024
-"""Bytes of live rows. They are in memory on every node, and known to be the right ones only when all are there."""
+"""Bytes of memory for live rows. Every node has them there; that they are the right ones shows when all have come."""
+_ROW = 200
+"""Bytes of memory for a row, besides its own."""
+_MAX_SIGNERS = 65_536
+"""Keys that signed envelopes in all the time."""
 _DISK = 2
 """Bytes of disk that are wanted for each of a snapshot: chunks here and with CometBFT, compressed, then the store."""
 
 _read_block_leaf = msgspec.json.Decoder(BlockLeaf).decode
 _read_archive = msgspec.json.Decoder(Archive).decode
+_read_receipts = msgspec.json.Decoder(list[list[int]]).decode
 _read_key = msgspec.json.Decoder(UsedKey).decode
 
 
@@ -191,6 +196,8 @@ class _Proof:
         if not all(holds for (holds,) in self._verifier.start(checks).verdicts()):
             raise SnapshotWrong("a signature in its journal does not hold")
         self._signers.update((one.key, one.header.author) for one in signed)
+        if len(self._signers) > _MAX_SIGNERS:
+            raise SnapshotWrong("more keys signed its journal than any network has members")
 
     def _take_block(self, block: JournalBlock) -> list[Envelope]:
         if self._rows:
@@ -209,7 +216,7 @@ class _Proof:
         if row.key.startswith(ARCHIVE):
             self._archive.add(row.key, row.value)
             return
-        self._size += len(row.key) + len(row.value)
+        self._size += len(row.key) + len(row.value) + _ROW
         if self._size > MAX_LIVE:
             raise SnapshotWrong("it has more live rows than any network")
         self.live[row.key] = row.value
@@ -237,8 +244,8 @@ def _check(block: JournalBlock, envelopes: list[Envelope], last: BlockLeaf | Non
     if (
         (block.height, block.at) != (leaf.height, leaf.at)
         or (leaf.height, leaf.at) != follows
-        or not len(block.envelopes) == len(envelopes) == len(block.receipts) == leaf.envelopes
-        or leaf.envelopes_digest != envelopes_digest([one.digest for one in envelopes], encode(block.receipts))
+        or not len(block.envelopes) == len(envelopes) == leaf.envelopes
+        or leaf.envelopes_digest != envelopes_digest([one.digest for one in envelopes], block.receipts)
     ):
         raise SnapshotWrong(f"block {block.height} is not what its leaf says")
     return leaf
@@ -256,4 +263,5 @@ class _Kept(NamedTuple):
 
 def _outcome(block: JournalBlock, writes: Iterable[tuple[str, bytes | None]] = ()) -> Outcome:
     envelopes = cast("list[Envelope]", [_Kept(data) for data in block.envelopes])
-    return Outcome(block.height, block.at, True, envelopes, block.receipts, [], block.leaves, [*writes], {})
+    receipts = _read_receipts(block.receipts)
+    return Outcome(block.height, block.at, True, envelopes, receipts, [], block.leaves, [*writes], {})

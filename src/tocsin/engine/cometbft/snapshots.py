@@ -13,12 +13,13 @@ from contextlib import AbstractContextManager
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from tocsin.engine.cometbft import wire
+from tocsin.kernel.envelope import encode as canonical
 
 FORMAT = 2
 KEEP = 2
@@ -29,18 +30,21 @@ MAX_CHUNKS = 65_536
 MAX_RECORD = 64 * 1024 * 1024
 """The largest block in the journal, and far more than a row has. A block of CometBFT's has 4 MiB of envelopes."""
 
+MAX_ITEMS = 1 << 20
+"""Envelopes or leaves of a block; an act has more than 100 bytes, and makes few leaves."""
+
 _LENGTH = 4
 encode = msgspec.msgpack.Encoder().encode
 
 
 class JournalBlock(Struct, frozen=True, array_like=True, gc=False, tag="block"):
-    """A block as it stands in the journal."""
+    """A block as it stands in the journal. `receipts`: canonical JSON, as the block leaf's digest covers them."""
 
     height: int
     at: int
-    receipts: list[list[int]]
-    leaves: list[bytes]
-    envelopes: list[bytes]
+    receipts: bytes
+    leaves: Annotated[list[bytes], Meta(max_length=MAX_ITEMS)]
+    envelopes: Annotated[list[bytes], Meta(max_length=MAX_ITEMS)]
 
 
 class Row(Struct, frozen=True, array_like=True, gc=False, tag="row"):
@@ -238,7 +242,7 @@ def _hash(hashes: Iterable[bytes]) -> bytes:
 
 
 def _of_block(block: Any) -> bytes:
-    return encode(JournalBlock(block.height, block.at, block.receipts, block.leaves, block.envelopes))
+    return encode(JournalBlock(block.height, block.at, canonical(block.receipts), block.leaves, block.envelopes))
 
 
 def _framed(record: bytes) -> bytes:
