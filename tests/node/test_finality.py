@@ -207,24 +207,24 @@ def test_garbage_from_a_member_stops_nobody(build: Callable[..., Nodes], garbage
     liar.close()
 
 
-def test_who_orders_and_forges_a_block_is_followed_no_further(build: Callable[..., Nodes]) -> None:
-    """A leaf more than the envelopes give: the root is another, and the follower halts before it signs."""
+@pytest.mark.parametrize(("lie", "said"), [({"root": "07" * 32}, "root"), ({"caught": ["07" * 32]}, "voted twice")])
+def test_who_orders_and_forges_a_block_is_followed_no_further(
+    build: Callable[..., Nodes], lie: dict[str, object], said: str
+) -> None:
+    """Another root than the envelopes lead to, or somebody caught where nobody votes: it halts before it signs."""
     urls: dict[str, str] = {}
     nodes = build(lambda name, config: through(config, ONE, urls["liar"]) if name == TWO else config)
 
     def change(path: str, true: bytes) -> bytes:
         if "/blocks" not in path:
             return true
-        blocks = json.loads(true)
-        for block in blocks:
-            block["at"] += 1
-        return json.dumps(blocks).encode()
+        return json.dumps([block | lie for block in json.loads(true)]).encode()
 
     liar = Liar(nodes.tree.node(ONE).url, change)
     urls["liar"] = liar.url
     nodes.start(ONE, TWO, THREE, FOUR)
     nodes.act(ONE, ORIGIN, ONE, Present(1))
-    until(lambda: "root" in nodes.station(TWO, ORIGIN).error)
+    until(lambda: said in nodes.station(TWO, ORIGIN).error)
     nodes.final(ONE, ORIGIN, size(nodes))
     store = places.database(nodes.folder / TWO / "data", ORIGIN)
     nodes.stop(TWO)
