@@ -1,5 +1,6 @@
 """Parts of a node that die: it is said, and they run again; a node whose part is dead never looks healthy."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 
 from tests.node.net import Nodes, now, until
+from tests.paths import ROOT
 from tocsin.client.signing import sign_acts
 from tocsin.engine.embedded.engine import EmbeddedEngine
 from tocsin.kernel.acts import Present
@@ -30,7 +32,7 @@ WITNESS = WitnessUse("http://127.0.0.1:9", "member0.example/w+8eabd538+BEOnLnFEA
 
 @pytest.fixture
 def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
-    monkeypatch.setattr(stations, "_BACK_OFF_S", (2.0,))
+    monkeypatch.setattr(stations, "_BACK_OFF_S", (3600.0,))
 
     def change(name: str, config: Config) -> Config:
         networks = [msgspec.structs.replace(use, witnesses=[WITNESS]) for use in config.networks]
@@ -72,30 +74,47 @@ def once(monkeypatch: pytest.MonkeyPatch, kind: type, name: str) -> None:
 def test_a_part_that_dies_is_said_and_runs_again(
     nodes: Nodes, monkeypatch: pytest.MonkeyPatch, kind: type, name: str
 ) -> None:
+    begun = now()
     once(monkeypatch, kind, name)
     nodes.start()
     every = {(node, origin): station for node, agency in nodes.running.items()
              for origin, station in agency.stations.items()}  # fmt: skip
-    told: list[tuple[tuple[str, str], dict[str, Any]]] = []
 
     def died() -> bool:
         with suppress(RemoteError, KeyError):
             at = nodes.remote(RELAY, LOWER)
             signer, genesis = nodes.keys.signer(LOWER, RELAY, "act"), at.status().genesis
             at.submit(sign_acts(signer, genesis, RELAY, now() + 60_000, [Present(1)]))
-        told.extend((place, said) for place, one in every.items() if (said := one.status())["error"])
-        return any(one.restarts for one in every.values())
+        return any(one.error for one in every.values())
 
     until(died)
-    assert told, "it looked healthy all the time"
-    (where,) = {place for place, _ in told}
-    assert all(not said["runs"] and "ZeroDivisionError: who would have thought" in said["error"] for _, said in told)
-    heard = "\n".join(sentence for *place, sentence in nodes.said if tuple(place) == where)
-    assert "Traceback" in heard
-    assert "It starts again in 2 s." in heard
+    (where,) = (place for place, one in every.items() if one.error)
+    station = every[where]
+    said = station.status()
+    assert not said["runs"]
+    assert "ZeroDivisionError: who would have thought" in said["error"]
+    assert begun <= said["since"] <= now()
+
+    def heard() -> str:
+        return "\n".join(sentence for *place, sentence in nodes.said if tuple(place) == where)
+
+    until(lambda: "It starts again in 3600 s." in heard())
+    assert "Traceback" in heard()
+    station.change(msgspec.structs.replace(station._use))  # nobody waits an hour who has mended something
     nodes.live(*where)
-    assert every[where].status()["error"] == ""
+    assert station.status()["error"] == ""
     assert [one.restarts for one in every.values()].count(0) == len(every) - 1, "what failed in one is nothing to others"
+
+
+def test_the_reference_names_all_that_a_status_says(nodes: Nodes) -> None:
+    nodes.start(RELAY)
+    nodes.live(RELAY, LOWER)
+    said = nodes.running[RELAY].status()
+    page = (ROOT / "docs/reference/http.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| ", page, re.MULTILINE)
+    named = {name for cell in cells for name in re.findall(r"\w+", cell)}
+    assert named == {name for one in said["networks"] for name in one if one["origin"] == LOWER}
+    assert set(said) == {"address", "witness", "config", "networks"}
 
 
 def test_a_trouble_is_told_while_it_lasts_and_is_history_then(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:

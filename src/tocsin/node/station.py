@@ -143,11 +143,11 @@ class Station:
 
     def _status(self, live: Live | None) -> dict[str, Any]:
         use, trouble = self._use, self.trouble
-        lasts = live is not None and trouble is not None and trouble.until is None
+        lasting = trouble if live is not None and trouble is not None and trouble.until is None else None
         said: dict[str, Any] = {
             "origin": use.origin, "member": use.member, "engine": use.engine, "runs": live is not None,
             "since": self._since, "error": self.error, "restarts": self.restarts,
-            "trouble": trouble.what if lasts and trouble is not None else "",
+            "trouble": "" if lasting is None else lasting.what,
             "last_trouble": None if trouble is None else trouble._asdict(),
         }  # fmt: skip
         return said if live is None else said | describe(live, use, self._shared.keystore)

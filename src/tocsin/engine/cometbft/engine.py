@@ -98,6 +98,8 @@ class CometEngine:
         self._unwritten = (0, "")
         self._elsewhere: tempfile.TemporaryDirectory[str] | None = None
         self._peers_in_doubt = False
+        self._looking = threading.Lock()
+        self._looked: tuple[float, list[str] | None] = (-_RECHECK_S, None)
         self._welcome = welcome
         self._error: BaseException | None = None
         self._snapshots = Snapshots(settings.folder / "snapshots", rows, records, self._no_snapshot)
@@ -215,13 +217,19 @@ class CometEngine:
 
     def connected(self) -> list[str] | None:
         """CometBFT's ids of the nodes it is connected to; None while it does not answer."""
-        rpc = Rpc(self.rpc, _LOOK_S)
-        try:
-            return sorted(peer["node_info"]["id"] for peer in rpc.call("net_info")["peers"])
-        except (RpcUnreachable, RpcError):
-            return None
-        finally:
-            rpc.close()
+        with self._looking:  # Whoever asks meanwhile hears the same: many may ask, and a CometBFT that hangs is slow.
+            at, known = self._looked
+            if time.monotonic() - at < _RECHECK_S:
+                return known
+            rpc = Rpc(self.rpc, _LOOK_S)
+            try:
+                known = sorted(peer["node_info"]["id"] for peer in rpc.call("net_info")["peers"])
+            except (RpcUnreachable, RpcError):
+                known = None
+            finally:
+                rpc.close()
+            self._looked = (time.monotonic(), known)
+            return known
 
     def _heard(self, line: bytes) -> None:
         """CometBFT gives up a state sync or a consensus that failed, and then idles: only a new start tries again."""
