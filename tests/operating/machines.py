@@ -30,6 +30,8 @@ from tests.paths import ROOT
 PAGES = ROOT / "docs" / "operating"
 NET = "health.example/tw/tainan"
 PASSPHRASE = "as long as a sentence, and nowhere else"
+SET_UP = ("git pull --ff-only", "make .venv/ready")
+"""What brings a checkout up to date: `test_checkout.py` does it. Here all machines run the program that is tested."""
 _PART = re.compile(r"^\*(?P<mark>[^*\n]+)\*\n\n?(?:```sh\n(?P<block>.*?)^```)?|^```sh\n(?P<bare>.*?)^```", re.M | re.S)
 _SENDS = re.compile(r"(\w+) sends (\S+) to (\w+):(\S+)")
 _AT = re.compile(r"At (\w+)(?: but (\w+))?(?:, until it exits with ([01]))?:")
@@ -69,8 +71,8 @@ class Machine:
             if verb in ("start", "restart"):
                 self.run()
             return _Done(Ended(0, ""))
-        if "pip install --upgrade" in line:
-            self.release = 2
+        if line in SET_UP:
+            self.release = 2 if line.startswith("git") else self.release
             return _Done(Ended(0, ""))
         done = subprocess.run(["bash", "-c", line], cwd=self.folder, capture_output=True, text=True, check=False)
         return _Done(Ended(done.returncode, done.stdout + done.stderr))

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -76,6 +77,17 @@ def keys(machine: Machine) -> dict[str, str]:
     return {one["role"]: one["key"] for one in json.loads(listed.text)}
 
 
+def in_plain_text(machine: Machine) -> list[Path]:
+    """Files of a node in which one of its keys can be read."""
+    seeds = [
+        bytes.fromhex(one.seed)
+        for one in Keystore.open(machine.folder / "node" / "keys.json", PASSPHRASE.encode).entries()
+    ]
+    forms = [form for seed in seeds for form in (seed, seed.hex().encode(), b64encode(seed)[:-2])]
+    files = [path for path in (machine.folder / "node").rglob("*") if path.is_file()]
+    return [path for path in files if any(form in path.read_bytes() for form in forms)]
+
+
 def last_vote(machine: Machine) -> int:
     """The height of CometBFT's last vote, as the guard has it."""
     path = machine.folder / "node" / "signed-heads" / "votes" / NET.replace("/", "+")
@@ -90,6 +102,7 @@ def test_start(consortium: Consortium) -> None:
     for name in FOUR:
         # Each has its own keys only, and the root key is not where the node is.
         assert set(keys(consortium.machines[name])) == {"act", "finality", "validator", "log"}
+        assert in_plain_text(consortium.machines[name]) == []
 
 
 def test_rotate(consortium: Consortium) -> None:
