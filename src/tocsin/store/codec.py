@@ -46,12 +46,13 @@ def pack_key(key: str) -> bytes:
         if key.startswith(prefix):
             digests = key[len(prefix) :].split(":")
             if all(len(one) == 64 for one in digests):
+                together = "".join(digests)
                 try:
-                    packed = tag + b"".join(bytes.fromhex(one) for one in digests)
+                    packed = bytes.fromhex(together)
                 except ValueError:
                     break
-                if unpack_key(packed) == key:
-                    return packed
+                if packed.hex() == together:
+                    return tag + packed
             break
     return _OTHER + key.encode()
 
