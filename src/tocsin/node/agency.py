@@ -32,7 +32,7 @@ class Agency:
         """`say`: (network, sentence) for the log. `path`: of the configuration's file, which is read again when it
         changes. Raises ConfigError, KeystoreError, StoreError.
         """
-        check_seats(config, keystore, path)
+        check_seats(config, [use.origin for use in config.networks], keystore, path)
         self._client = caller()
         self._verifier = Verifier()
         shared = Shared(config, keystore, self._client, clock, self._verifier, say)

@@ -59,7 +59,7 @@ class Changes:
             self._seen = data
             try:
                 config = configs.parse(data, self._path)
-                check_seats(config, self._keystore, self._path)
+                check_seats(config, self._stations, self._keystore, self._path)
                 self._take(config)
                 self._taken = digest_of(data)
             except Exception as error:
