@@ -222,7 +222,11 @@ def test_a_full_disk_halts_the_engine(tmp_path: Path) -> None:
     shim.unregister()
 
 
-def test_who_is_expelled_loses_its_connections(tmp_path: Path) -> None:
+@pytest.mark.parametrize("hangs", [False, True])
+def test_who_is_expelled_loses_its_connections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    """Also if CometBFT does not say at once whom it is connected to."""
     world, ports = new_world(1), [free_port(), free_port()]
     others = {node_id(node_seed(world.origin, 1)): world.members[6]}
     first = Node(world, tmp_path / "0", 0, ports, welcome=lambda node: node in others)
@@ -230,6 +234,8 @@ def test_who_is_expelled_loses_its_connections(tmp_path: Path) -> None:
     height = receipt(first.engine.submit(world.present("district-00", 1, now()).data)).height
     wait_for(lambda: second.engine.final() >= height)
     others.clear()
+    silent, asked = [None] * hangs, CometEngine._peers
+    monkeypatch.setattr(CometEngine, "_peers", lambda self: silent.pop() if silent else asked(self))
     height = receipt(first.engine.submit(world.envelope("district-06", [Leave()], now()).data)).height
     wait_for(lambda: first.engine.process.starts == 2)
     height = receipt(first.engine.submit(world.present("district-00", 1, now()).data)).height

@@ -221,15 +221,18 @@ class CometEngine:
             at, known = self._looked
             if time.monotonic() - at < _RECHECK_S:
                 return known
-            rpc = Rpc(self.rpc, _LOOK_S)
-            try:
-                known = sorted(peer["node_info"]["id"] for peer in rpc.call("net_info")["peers"])
-            except (RpcUnreachable, RpcError):
-                known = None
-            finally:
-                rpc.close()
+            known = self._peers()
             self._looked = (time.monotonic(), known)
             return known
+
+    def _peers(self) -> list[str] | None:
+        rpc = Rpc(self.rpc, _LOOK_S)
+        try:
+            return sorted(peer["node_info"]["id"] for peer in rpc.call("net_info")["peers"])
+        except (RpcUnreachable, RpcError):
+            return None
+        finally:
+            rpc.close()
 
     def _heard(self, line: bytes) -> None:
         """CometBFT gives up a state sync or a consensus that failed, and then idles: only a new start tries again."""
@@ -358,8 +361,12 @@ class CometEngine:
     def _part(self) -> None:
         """After a change of the roster: leave peers that are not welcome any more. CometBFT has no call for that; a
         new start lets go of them all and asks for each again."""
-        # While it does not answer it is starting, and asks for each peer.
-        if not all(map(self._welcome, self.connected() or [])):
+        peers = self._peers()
+        if peers is None:
+            # It starts, and asks for each peer; or it hangs, and has those it had.
+            with self._lock:
+                self._peers_in_doubt = True
+        elif not all(map(self._welcome, peers)):
             self._process.again()
 
     def _take(self, now: float) -> list[bytes]:
