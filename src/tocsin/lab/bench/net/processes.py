@@ -44,13 +44,14 @@ def _stat(pid: int) -> list[str]:
 
 
 def bytes_in(folder: Path) -> int:
-    """Of all files below a folder."""
+    """Of all files below a folder, 0 if there is none."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:
-            continue  # CometBFT removes files as it goes
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.stat(os.path.join(place, name)).st_size
+            except FileNotFoundError:
+                continue  # CometBFT removes files as it goes
     return total
 
 
