@@ -21,7 +21,7 @@ from tocsin.engine.cometbft.protobuf import WireError
 _READ = 256 * 1024
 _AHEAD = 16 * 1024 * 1024
 """Bytes that may wait here to be answered."""
-_NAP_S = 0.002
+_NAP_S = 0.01
 """Between two looks where transactions come, which CometBFT hands over one by one."""
 _TOGETHER = 64
 """Calls answered in one go: the first of them waits for the last."""

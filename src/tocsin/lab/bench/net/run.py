@@ -37,7 +37,9 @@ class Sizes(NamedTuple):
     commit_ms: int = 1000
 
 
-SIZES = {1: Sizes(24_000, 2048, 1400, 1024), 64: Sizes(3_200, 512, 8_192, 64)}
+SIZES = {1: Sizes(32_000, 4096, 2800, 2048), 64: Sizes(3_200, 512, 8_192, 64)}
+"""At one act the windows are of more than two cores take from one block to the next. With 2,048 and 1,024 a rate was
+rather the window over the time of a block, for us and for both peers."""
 
 
 def sizes_for(acts: int) -> Sizes:
