@@ -368,7 +368,7 @@ def stranger(net: Network) -> str:
     heights: list[int] = []
     outside = Site(folder.name, setup, lambda site, line: heights.append(line["final"]) if "final" in line else None)
     outside.start()
-    net.wait(lambda: bool(outside.cometbft() and heights), LIVE_S, "the stranger does not start")
+    net.wait(lambda: bool(outside.cometbft() and heights), 2 * LIVE_S, "the stranger does not start")
     time.sleep(4)
     outside.kill()
     if max(heights) > 0:

@@ -383,8 +383,9 @@ def reset_node(run: Running) -> str:
         check=True, capture_output=True, timeout=60,
     )  # fmt: skip
     run.start_node(name)
-    own, other = Remote(run.client, run.tree.node(name).url, origin), run.client_of(origin)
-    _until(lambda: own.status().final >= other.status().final > 0, f"{name} does not come back after its reset")
+    own, head = Remote(run.client, run.tree.node(name).url, origin), run.client_of(origin).status().size
+    # Block by block, ten of them a second.
+    _until(lambda: own.status().final >= head, f"{name} does not come back after its reset", CATCH_UP_S)
     run.down.discard(name)
     return f"{name} of {origin}"
 
@@ -407,7 +408,8 @@ def disk_full(run: Running) -> str:
     _until(noticed, f"{SMALL} does not notice its disk")
     took = run.live()
     ballast.unlink()
-    _until(lambda: own.status().final >= run.client_of(LOWER).status().final > 0, f"{SMALL} does not come back", CATCH_UP_S)
+    head = run.client_of(LOWER).status().size
+    _until(lambda: own.status().final >= head, f"{SMALL} does not come back", CATCH_UP_S)
     if not testnet.running(run.folder, started):
         raise Broken(f"process {started.pid} of {SMALL} has ended")
     run.down.discard(SMALL)
