@@ -29,10 +29,11 @@ from tocsin.kernel.acts import Act, Concur, Evidence, Judge, Present, Subject, S
 from tocsin.kernel.digest import message_id
 from tocsin.kernel.envelope import Envelope, Refusal, decode
 from tocsin.kernel.reasons import Reason
-from tocsin.node import config as configs
-from tocsin.node import places, testnet
+from tocsin.node.home import config as configs
+from tocsin.node.home import places
 from tocsin.node.keys import Keystore
-from tocsin.node.remote import Remote, RemoteError, Taken, caller
+from tocsin.node.trial import testnet
+from tocsin.node.web.remote import Remote, RemoteError, Taken, caller
 from tocsin.store.fsck import fsck
 from tocsin.store.store import Store
 from tocsin.store.watermark import Watermark
@@ -57,7 +58,7 @@ sys.exit(main())
 _START = """
 import sys
 from pathlib import Path
-from tocsin.node import testnet
+from tocsin.node.trial import testnet
 testnet.start(Path(sys.argv[1]), sys.argv[2:] or None)
 """
 

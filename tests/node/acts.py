@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.node.net import command, until
 from tocsin.cli.acting import state
-from tocsin.node import config as configs
+from tocsin.node.home import config as configs
 
 DIGEST = "0123456789abcdef" * 4
 

@@ -19,14 +19,14 @@ from tocsin.kernel.charter import Charter
 from tocsin.kernel.digest import message_id
 from tocsin.kernel.genesis import decode_genesis
 from tocsin.kernel.quorum import finality
-from tocsin.node import config as configs
-from tocsin.node import testnet
 from tocsin.node.agency import Agency
-from tocsin.node.config import Config
+from tocsin.node.home import config as configs
+from tocsin.node.home.config import Config
 from tocsin.node.keys import Keystore
-from tocsin.node.remote import Remote, RemoteError, caller
 from tocsin.node.station import Live, Station
-from tocsin.node.testnet import Net, Tree
+from tocsin.node.trial import testnet
+from tocsin.node.trial.testnet import Net, Tree
+from tocsin.node.web.remote import Remote, RemoteError, caller
 from tocsin.tlog import Checkpoint, Cosigner, checkpoint, cosignature, note
 
 PATIENCE_S = 300.0

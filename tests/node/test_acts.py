@@ -17,7 +17,7 @@ from tocsin.client.signing import cosign_checkpoint, sign_checkpoint
 from tocsin.kernel import acts as kernel
 from tocsin.kernel.acts import Evidence
 from tocsin.kernel.envelope import encode
-from tocsin.node import testnet
+from tocsin.node.trial import testnet
 from tocsin.tlog import Checkpoint, checkpoint, note
 
 ORIGIN, OTHER = "testnet.example/1-1", "other.example/1-1"

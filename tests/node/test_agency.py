@@ -18,10 +18,11 @@ from tocsin.client.signing import found_with, prove_possession
 from tocsin.kernel.acts import AdmitMotion, Judge, Keys, Present, Submit
 from tocsin.kernel.digest import message_id
 from tocsin.kernel.envelope import encode
-from tocsin.node import config as configs
-from tocsin.node import places, testnet
+from tocsin.node.home import config as configs
+from tocsin.node.home import places
 from tocsin.node.keys import PASSPHRASE_VARIABLE, DevKeys, KdfCost, Keystore
-from tocsin.node.testnet import ROLES
+from tocsin.node.trial import testnet
+from tocsin.node.trial.testnet import ROLES
 from tocsin.store.watermark import SignedHead, Watermark
 
 UPPER, LOWER = "testnet.example/1-1", "testnet.example/2-1"

@@ -9,11 +9,11 @@ import pytest
 
 from tests.node.net import Liar, Nodes, now, until
 from tocsin.kernel.acts import Leave
-from tocsin.node import testnet
-from tocsin.node.carrier import Carrier, Lie, check
-from tocsin.node.config import Config
-from tocsin.node.relay import next_act
-from tocsin.node.remote import Remote, RemoteError, RemoteLog
+from tocsin.node.home.config import Config
+from tocsin.node.relays.carrier import Carrier, Lie, check
+from tocsin.node.relays.relay import next_act
+from tocsin.node.trial import testnet
+from tocsin.node.web.remote import Remote, RemoteError, RemoteLog
 from tocsin.tlog import tiles
 
 UPPER, LOWER = "testnet.example/1-1", "testnet.example/2-1"

@@ -13,9 +13,10 @@ from tocsin.kernel.charter import Charter
 from tocsin.kernel.digest import message_id
 from tocsin.kernel.envelope import encode
 from tocsin.kernel.genesis import Founder, Founding, decode_genesis
-from tocsin.node import ceremony, neighbours
+from tocsin.node import ceremony
 from tocsin.node.ceremony import CeremonyError, Offer
-from tocsin.node.config import CometUse, NetworkUse
+from tocsin.node.home import neighbours
+from tocsin.node.home.config import CometUse, NetworkUse
 from tocsin.node.keys import Keystore, KeystoreError
 
 NET = "x.example/n1"

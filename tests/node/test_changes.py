@@ -8,10 +8,10 @@ import pytest
 
 from tests.node.net import Nodes, until
 from tocsin.kernel.acts import Present
-from tocsin.node import config as configs
-from tocsin.node import testnet
-from tocsin.node.changes import digest_of
-from tocsin.node.config import Config, NetworkUse
+from tocsin.node.home import config as configs
+from tocsin.node.home.changes import digest_of
+from tocsin.node.home.config import Config, NetworkUse
+from tocsin.node.trial import testnet
 
 UPPER, LOWER = "testnet.example/1-1", "testnet.example/2-1"
 NODE, OTHER = "2-1-a1", "2-1-a2"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.node.config import Config, ConfigError, load, parse, render
+from tocsin.node.home.config import Config, ConfigError, load, parse, render
 
 FILE = Path("/somewhere/node.toml")
 GOOD = """\

@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tocsin.node.diagnosis import IDLE_S, diagnose
-from tocsin.node.remote import Standing
+from tocsin.node.web.remote import Standing
 
 HERE: dict[str, Any] = {
     "origin": "x.example/n1", "member": "a", "engine": "cometbft", "runs": True, "error": "", "genesis": "0" * 64,

@@ -12,10 +12,11 @@ from tests.node.net import Liar, Nodes, through, until
 from tocsin.client.signing import cosign_checkpoint, prove_possession, sign_checkpoint
 from tocsin.kernel.acts import AdmitMotion, Join, Judge, Keys, Leave, Present, Submit
 from tocsin.kernel.digest import message_id
-from tocsin.node import places, testnet
-from tocsin.node.config import CometUse, Config
+from tocsin.node.home import places
+from tocsin.node.home.config import CometUse, Config
 from tocsin.node.keys import DevKeys, Keystore
-from tocsin.node.testnet import ROLES
+from tocsin.node.trial import testnet
+from tocsin.node.trial.testnet import ROLES
 from tocsin.store.store import Store
 from tocsin.store.watermark import SignedHead, Watermark
 from tocsin.tlog import Checkpoint, checkpoint, note

@@ -11,7 +11,7 @@ from tocsin.engine.ledger import Ledger
 from tocsin.kernel import evidence
 from tocsin.kernel.acts import Evidence
 from tocsin.kernel.state import State
-from tocsin.node.heads import MOST_AHEAD, MOST_LIES, Finding, Heads, SignedBy
+from tocsin.node.audit.heads import MOST_AHEAD, MOST_LIES, Finding, Heads, SignedBy
 from tocsin.store.network import NetworkStore
 from tocsin.store.store import Store
 from tocsin.tlog import Checkpoint, VerifierKey, checkpoint, note

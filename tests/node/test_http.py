@@ -12,8 +12,9 @@ from tocsin.client.signing import sign_acts
 from tocsin.kernel.acts import Present
 from tocsin.kernel.envelope import MAX_RELAY_ENVELOPE, Refusal
 from tocsin.kernel.reasons import Reason
-from tocsin.node import http, testnet
-from tocsin.node.remote import Remote, Taken, call
+from tocsin.node.trial import testnet
+from tocsin.node.web import http
+from tocsin.node.web.remote import Remote, Taken, call
 from tocsin.tlog import note
 from tocsin.tlog.audit import audit
 from tocsin.tlog.note import parse_vkey

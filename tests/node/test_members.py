@@ -13,9 +13,9 @@ from tocsin.kernel.acts import AdmitMotion, Join, Judge, Leave, Submit
 from tocsin.kernel.digest import message_id
 from tocsin.kernel.genesis import decode_genesis
 from tocsin.kernel.statements import signers_of
-from tocsin.node.hosted import HostedNetwork
-from tocsin.node.source import LogSource
-from tocsin.node.tree import MEMBER_KEYS, Edge, Tree, public_keys
+from tocsin.node.relays.source import LogSource
+from tocsin.node.trial.hosted import HostedNetwork
+from tocsin.node.trial.tree import MEMBER_KEYS, Edge, Tree, public_keys
 
 LOWER, UPPER = "x.example/n1", "x.example/n2"
 

@@ -12,9 +12,9 @@ from tocsin.engine.ledger import Ledger
 from tocsin.engine.signatures import Verifier
 from tocsin.kernel.envelope import Envelope
 from tocsin.kernel.evidence import caught_in
+from tocsin.node.audit.mirror import Lender, Mirror, Unsealed
 from tocsin.node.follower import Forged
-from tocsin.node.mirror import Lender, Mirror, Unsealed
-from tocsin.node.remote import BlockFile
+from tocsin.node.web.remote import BlockFile
 from tocsin.store.network import NetworkStore
 from tocsin.store.store import Store
 from tocsin.tlog import Checkpoint, VerifierKey

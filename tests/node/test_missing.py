@@ -14,9 +14,9 @@ import pytest
 from tests.engine.comet import installed
 from tests.node.net import command, until
 from tests.node.test_agency import status
-from tocsin.node import testnet
 from tocsin.node.diagnosis import Diagnosis, ask_members, diagnose
-from tocsin.node.remote import RemoteError, caller, printable
+from tocsin.node.trial import testnet
+from tocsin.node.web.remote import RemoteError, caller, printable
 
 ORIGIN = "testnet.example/1-1"
 ONE, TWO, THREE, FOUR = (f"1-1-a{number}" for number in range(1, 5))

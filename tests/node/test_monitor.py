@@ -16,11 +16,12 @@ from tocsin.engine.ledger import Ledger
 from tocsin.engine.signatures import Verifier
 from tocsin.kernel.acts import Evidence, Leave, Present
 from tocsin.kernel.envelope import decode, encode
-from tocsin.node import http, testnet
-from tocsin.node import monitor as monitoring
-from tocsin.node.heads import Finding
-from tocsin.node.monitor import Monitor
-from tocsin.node.remote import BlockFile, Remote
+from tocsin.node.audit import monitor as monitoring
+from tocsin.node.audit.heads import Finding
+from tocsin.node.audit.monitor import Monitor
+from tocsin.node.trial import testnet
+from tocsin.node.web import http
+from tocsin.node.web.remote import BlockFile, Remote
 from tocsin.store.store import Store
 from tocsin.tlog import Checkpoint, checkpoint, note
 

@@ -7,9 +7,9 @@ import pytest
 from tests.node import test_tree as base
 from tocsin.kernel.acts import Judge, Submit
 from tocsin.kernel.digest import message_id
-from tocsin.node import outbox
-from tocsin.node.outbox import Outbox
-from tocsin.node.tree import Edge, Tree
+from tocsin.node.relays import outbox
+from tocsin.node.relays.outbox import Outbox
+from tocsin.node.trial.tree import Edge, Tree
 
 LOWER, UPPER = "x.example/n1", "x.example/n2"
 

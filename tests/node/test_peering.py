@@ -23,11 +23,11 @@ from tocsin.kernel.charter import Charter
 from tocsin.kernel.digest import message_id
 from tocsin.kernel.envelope import encode
 from tocsin.kernel.genesis import Genesis, decode_genesis
-from tocsin.node import config as configs
-from tocsin.node import testnet
 from tocsin.node.diagnosis import Diagnosis, ask_members, diagnose
+from tocsin.node.home import config as configs
 from tocsin.node.keys import Keystore
-from tocsin.node.remote import Remote, caller
+from tocsin.node.trial import testnet
+from tocsin.node.web.remote import Remote, caller
 from tocsin.tlog.audit import audit
 
 ORIGIN = "testnet.example/1-1"

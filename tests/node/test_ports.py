@@ -8,8 +8,8 @@ import pytest
 from tests.engine.comet import free_port
 from tests.node.net import Nodes, through, until
 from tocsin.kernel.acts import Present
-from tocsin.node import testnet
-from tocsin.node.config import Config
+from tocsin.node.home.config import Config
+from tocsin.node.trial import testnet
 from tocsin.tlog import note
 
 ORIGIN = "testnet.example/1-1"

@@ -12,12 +12,13 @@ from tocsin.engine.cometbft.engine import CometEngine
 from tocsin.engine.cometbft.rpc import Rpc
 from tocsin.kernel import block as kernel
 from tocsin.kernel.acts import Present
-from tocsin.node import config as configs
-from tocsin.node import places, testnet
 from tocsin.node.agency import Agency
+from tocsin.node.home import config as configs
+from tocsin.node.home import places
 from tocsin.node.keys import Keystore
-from tocsin.node.remote import Remote, caller
 from tocsin.node.station import Live
+from tocsin.node.trial import testnet
+from tocsin.node.web.remote import Remote, caller
 from tocsin.store.fsck import fsck
 from tocsin.store.store import Store
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.node.test_agency import start, stop
-from tocsin.node import config as configs
-from tocsin.node import durable, places, resetting, testnet
+from tocsin.node.home import config as configs
+from tocsin.node.home import durable, places, resetting
+from tocsin.node.trial import testnet
 from tocsin.store.store import Store
 
 NETS = testnet.shape(2, [1])

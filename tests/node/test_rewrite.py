@@ -10,9 +10,9 @@ import pytest
 from tests.node.net import command
 from tests.node.test_ceremony import NET, keystore, offer
 from tocsin.kernel.envelope import encode
-from tocsin.node import config as configs
-from tocsin.node import durable, rewrite
-from tocsin.node.config import CometUse, Config, ConfigError, NetworkUse
+from tocsin.node.home import config as configs
+from tocsin.node.home import durable, rewrite
+from tocsin.node.home.config import CometUse, Config, ConfigError, NetworkUse
 
 WRITTEN = """\
 # Written by Hsiao-mei, who is on call at 06-123.

@@ -9,8 +9,8 @@ from tests.node.net import Liar, Nodes
 from tocsin.cli.acting import hand_in
 from tocsin.cli.main import main
 from tocsin.client.signing import SeedSigner, rotation
-from tocsin.node import testnet
 from tocsin.node.keys import Keystore
+from tocsin.node.trial import testnet
 
 NETS = testnet.shape(2, [1])
 ORIGIN = NETS[0].origin

@@ -16,10 +16,11 @@ from starlette.routing import Route
 from tests.node.net import Nodes, until
 from tests.paths import ROOT
 from tocsin.kernel.acts import Present
-from tocsin.node import http, testnet
-from tocsin.node import server as served
-from tocsin.node.config import Config
-from tocsin.node.server import Doors, Limits, Server
+from tocsin.node.home.config import Config
+from tocsin.node.trial import testnet
+from tocsin.node.web import http
+from tocsin.node.web import server as served
+from tocsin.node.web.server import Doors, Limits, Server
 
 ORIGIN = "testnet.example/1-1"
 ONE, TWO = "1-1-a1", "1-1-a2"

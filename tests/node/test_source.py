@@ -11,8 +11,8 @@ from tocsin.client.policy import policy_of_genesis
 from tocsin.client.verify import verify
 from tocsin.kernel.acts import Annotate, Finding, Submit
 from tocsin.kernel.genesis import decode_genesis
-from tocsin.node.source import LogSource
-from tocsin.node.tree import Edge, Tree
+from tocsin.node.relays.source import LogSource
+from tocsin.node.trial.tree import Edge, Tree
 from tocsin.store.records import StoredBlock
 
 LOWER, UPPER = "x.example/n1", "x.example/n2"

@@ -26,13 +26,14 @@ from tocsin.kernel.acts import AdmitMotion, Judge, Keys, Present, Submit
 from tocsin.kernel.block import SNAPSHOT_EVERY
 from tocsin.kernel.digest import message_id
 from tocsin.kernel.envelope import Envelope, decode
-from tocsin.node import config as configs
-from tocsin.node import places, testnet
-from tocsin.node.config import CometUse, NetworkUse
+from tocsin.node.home import config as configs
+from tocsin.node.home import places
+from tocsin.node.home.config import CometUse, NetworkUse
 from tocsin.node.keys import Keystore
-from tocsin.node.remote import Remote, RemoteError, call, caller
 from tocsin.node.station import Shared, Station, found_here
 from tocsin.node.syncing import NoSync, trusted
+from tocsin.node.trial import testnet
+from tocsin.node.web.remote import Remote, RemoteError, call, caller
 from tocsin.store.store import Store
 
 ORIGIN = "testnet.example/1-1"

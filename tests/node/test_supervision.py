@@ -15,15 +15,15 @@ from tocsin.client.signing import sign_acts
 from tocsin.engine.embedded.engine import EmbeddedEngine
 from tocsin.kernel.acts import Present
 from tocsin.node import station as stations
-from tocsin.node import testnet
-from tocsin.node.carrier import Carrier
-from tocsin.node.config import Config, WitnessUse
-from tocsin.node.finality import Finality
+from tocsin.node.finality.finality import Finality
+from tocsin.node.finality.sealing import Sealing
+from tocsin.node.finality.witnessing import Witnessing
 from tocsin.node.follower import Follower
-from tocsin.node.remote import RemoteError
-from tocsin.node.sealing import Sealing
+from tocsin.node.home.config import Config, WitnessUse
+from tocsin.node.relays.carrier import Carrier
 from tocsin.node.station import Station
-from tocsin.node.witnessing import Witnessing
+from tocsin.node.trial import testnet
+from tocsin.node.web.remote import RemoteError
 
 LOWER = "testnet.example/2-1"
 RELAY = "2-1-a1"

@@ -17,11 +17,11 @@ from tests.node.acts import Play
 from tests.node.net import Liar, command, now, until
 from tocsin.kernel.acts import Concur, Judge, Present, Subject, Submit
 from tocsin.kernel.digest import message_id
-from tocsin.node import config as configs
-from tocsin.node import testnet
+from tocsin.node.home import config as configs
 from tocsin.node.keys import Keystore
-from tocsin.node.remote import Remote, caller
 from tocsin.node.syncing import NoSync, trusted
+from tocsin.node.trial import testnet
+from tocsin.node.web.remote import Remote, caller
 from tocsin.tlog import checkpoint, note
 
 UPPER, LOWER = "testnet.example/1-1", "testnet.example/2-1"

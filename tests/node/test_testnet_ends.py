@@ -10,8 +10,8 @@ import pytest
 
 from tests.engine.comet import installed
 from tests.node.net import command, until
-from tocsin.node import testnet
-from tocsin.node.remote import RemoteError
+from tocsin.node.trial import testnet
+from tocsin.node.web.remote import RemoteError
 
 WORDS = ("testnet", "2", "--engine", "follow", "--dir")
 

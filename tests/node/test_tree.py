@@ -11,10 +11,10 @@ from tocsin.kernel.acts import Finding, Judge, PeerTerms, Subject, Submit
 from tocsin.kernel.digest import message_id
 from tocsin.kernel.genesis import Founder, Genesis, sorted_founders
 from tocsin.kernel.words import Role
-from tocsin.node.hosted import HostedNetwork
 from tocsin.node.keys import DevKeys, KeyRole
-from tocsin.node.relay import Relay
-from tocsin.node.tree import Edge, Tree, public_keys
+from tocsin.node.relays.relay import Relay
+from tocsin.node.trial.hosted import HostedNetwork
+from tocsin.node.trial.tree import Edge, Tree, public_keys
 from tocsin.store.watermark import SigningRefused
 
 SUBJECT = Subject("icd11:1D2Z", ["iso3166-2:TW-TNN"], None, 0, 2, "actual")

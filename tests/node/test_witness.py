@@ -12,11 +12,11 @@ from tests.node import litewitness
 from tests.node.net import Nodes, until
 from tocsin.client.signing import SeedSigner, sign_checkpoint, verify_signature
 from tocsin.kernel.acts import Present
-from tocsin.node import testnet
-from tocsin.node.config import Config, WitnessDuty, WitnessUse
-from tocsin.node.places import signed_heads
-from tocsin.node.remote import call, log_id
-from tocsin.node.witness import Answer, Witness
+from tocsin.node.finality.witness import Answer, Witness
+from tocsin.node.home.config import Config, WitnessDuty, WitnessUse
+from tocsin.node.home.places import signed_heads
+from tocsin.node.trial import testnet
+from tocsin.node.web.remote import call, log_id
 from tocsin.store.watermark import Watermark
 from tocsin.tlog import Checkpoint, Cosigner, VerifierKey, checkpoint, cosignature, leaf_hash, merkle, note
 from tocsin.tlog.note import ED25519, encode_base64

@@ -20,9 +20,9 @@ from tocsin.cli.acting import hand_in, status_of
 from tocsin.cli.output import Failure
 from tocsin.kernel.acts import Present
 from tocsin.kernel.envelope import encode
-from tocsin.node import config as configs
+from tocsin.node.home import config as configs
 from tocsin.node.keys import Keystore
-from tocsin.node.remote import Remote, RemoteError, caller
+from tocsin.node.web.remote import Remote, RemoteError, caller
 from tocsin.tlog import checkpoint, note
 
 FOUR = ["annan", "beimen", "houbi", "bureau"]

@@ -16,11 +16,11 @@ from tocsin.kernel.envelope import Refusal, decode
 from tocsin.kernel.genesis import GenesisError, decode_genesis
 from tocsin.kernel.reasons import Reason, sentence
 from tocsin.kernel.state import State
-from tocsin.node import config as configs
-from tocsin.node import places
-from tocsin.node.config import Config, ConfigError, NetworkUse
+from tocsin.node.home import config as configs
+from tocsin.node.home import places
+from tocsin.node.home.config import Config, ConfigError, NetworkUse
 from tocsin.node.keys import Keystore, KeystoreError, read_passphrase
-from tocsin.node.remote import Remote, RemoteError, Taken, call, caller, describe
+from tocsin.node.web.remote import Remote, RemoteError, Taken, call, caller, describe
 from tocsin.store.errors import StoreError
 from tocsin.store.store import Store
 

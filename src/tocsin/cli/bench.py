@@ -17,7 +17,7 @@ from tocsin.lab.bench.net.run import run as run_networks
 from tocsin.lab.bench.report import lines
 from tocsin.lab.bench.run import MEASUREMENTS, NoRoom, Sizes
 from tocsin.lab.bench.run import run as run_bench
-from tocsin.node.testnet import TestnetError
+from tocsin.node.trial.testnet import TestnetError
 
 
 def add(verbs: Any) -> None:

@@ -15,7 +15,8 @@ from tocsin.kernel.charter import Charter
 from tocsin.kernel.envelope import encode
 from tocsin.kernel.genesis import Founder
 from tocsin.kernel.words import Role
-from tocsin.node import ceremony, places
+from tocsin.node import ceremony
+from tocsin.node.home import places
 from tocsin.node.keys import KeystoreError
 
 _DAY_MS = 86_400_000

@@ -21,7 +21,7 @@ from tocsin.cli import (
     verify,
 )
 from tocsin.cli.output import Failure
-from tocsin.node import collector
+from tocsin.node.finality import collector
 
 VERBS = (demo, replay, verify, ledger, charter, keys, founding, node, act, motion, testnet, monitor, engine, bench)
 

@@ -16,9 +16,9 @@ from tocsin.cli.verify import read
 from tocsin.client.signing import SigningError, verify_founding
 from tocsin.engine.signatures import Verifier
 from tocsin.kernel.genesis import MAX_GENESIS, Founding, GenesisError, decode_genesis
-from tocsin.node.heads import Finding
-from tocsin.node.monitor import Monitor
-from tocsin.node.remote import Remote, RemoteError, caller
+from tocsin.node.audit.heads import Finding
+from tocsin.node.audit.monitor import Monitor
+from tocsin.node.web.remote import Remote, RemoteError, caller
 from tocsin.store.errors import StoreError
 from tocsin.store.store import Store
 

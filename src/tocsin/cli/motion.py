@@ -39,7 +39,7 @@ from tocsin.kernel.motions import entry_digest, keys_digest
 from tocsin.kernel.rows import Incident, Member
 from tocsin.kernel.words import Relation, Role, Verdict
 from tocsin.node import ceremony
-from tocsin.node.edges import entry_of_founders
+from tocsin.node.relays.edges import entry_of_founders
 
 _DAY_S = 86_400
 _RUNNING = ("open", "endorsed")

@@ -10,11 +10,12 @@ import msgspec
 
 from tocsin.cli.acting import address_of, as_written, status_of
 from tocsin.cli.output import Failure, print_json
-from tocsin.node import ceremony, neighbours, rewrite
-from tocsin.node import config as configs
+from tocsin.node import ceremony
 from tocsin.node.ceremony import Offer
-from tocsin.node.changes import digest_of
-from tocsin.node.config import ConfigError, NetworkUse
+from tocsin.node.home import config as configs
+from tocsin.node.home import neighbours, rewrite
+from tocsin.node.home.changes import digest_of
+from tocsin.node.home.config import ConfigError, NetworkUse
 
 _TAKEN_S = 30.0
 """In which a running node takes over a configuration, but where it is very busy."""

@@ -17,14 +17,15 @@ from tocsin.cli.papers import add_papers, papers_of
 from tocsin.cli.reset import run_reset
 from tocsin.engine.cometbft.home import node_id
 from tocsin.kernel.acts import Join
-from tocsin.node import ceremony, diagnosis, durable, neighbours, occupancy, places, resetting, rewrite
-from tocsin.node import config as configs
+from tocsin.node import ceremony, diagnosis
 from tocsin.node.agency import Agency
-from tocsin.node.config import Config, ConfigError, NetworkUse
 from tocsin.node.diagnosis import Diagnosis
+from tocsin.node.home import config as configs
+from tocsin.node.home import durable, neighbours, occupancy, places, resetting, rewrite
+from tocsin.node.home.config import Config, ConfigError, NetworkUse
 from tocsin.node.keys import KeystoreError
-from tocsin.node.remote import Remote, caller, height_of
 from tocsin.node.station import found_here
+from tocsin.node.web.remote import Remote, caller, height_of
 from tocsin.store.errors import StoreError
 
 

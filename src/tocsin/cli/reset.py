@@ -5,8 +5,8 @@ import argparse
 from tocsin.cli.acting import load
 from tocsin.cli.output import Failure, print_json
 from tocsin.cli.papers import papers_of
-from tocsin.node import occupancy, places, resetting
-from tocsin.node.config import Config
+from tocsin.node.home import occupancy, places, resetting
+from tocsin.node.home.config import Config
 from tocsin.store.errors import StoreBusy, StoreError
 from tocsin.store.store import Store
 

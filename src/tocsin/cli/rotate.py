@@ -11,7 +11,7 @@ from tocsin.cli.keystores import Opened, open_keystore
 from tocsin.cli.output import Failure, add_json, print_json
 from tocsin.client.signing import SeedSigner, rotation
 from tocsin.node.keys import KeyRole, Keystore, KeystoreError
-from tocsin.node.remote import Remote, RemoteError, caller
+from tocsin.node.web.remote import Remote, RemoteError, caller
 
 Turned = Literal["root", "act", "finality", "validator"]
 """Which keys can be rotated."""

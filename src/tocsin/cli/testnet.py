@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from tocsin.cli.output import Failure, add_json, print_json
-from tocsin.node import testnet
-from tocsin.node.remote import RemoteError
+from tocsin.node.trial import testnet
+from tocsin.node.web.remote import RemoteError
 from tocsin.store.errors import StoreError
 
 

@@ -16,8 +16,8 @@ from tocsin.lab.drive import morning
 from tocsin.lab.replay import Hosted
 from tocsin.lab.roster import Plan, plans
 from tocsin.node.keys import DevKeys, KeyRole, Keystore
-from tocsin.node.source import LogSource
-from tocsin.node.tree import Edge, Tree, public_keys
+from tocsin.node.relays.source import LogSource
+from tocsin.node.trial.tree import Edge, Tree, public_keys
 
 SEED = b"tocsin replay: development keys, known to everybody"
 

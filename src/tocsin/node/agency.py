@@ -8,16 +8,16 @@ from typing import Any
 
 from tocsin.engine.port import Clock
 from tocsin.engine.signatures import Verifier
-from tocsin.node.changes import Changes
-from tocsin.node.config import Config
-from tocsin.node.http import application
+from tocsin.node.finality.witness import Witness
+from tocsin.node.home.changes import Changes
+from tocsin.node.home.config import Config
+from tocsin.node.home.places import signed_heads
+from tocsin.node.home.seats import check_seats
 from tocsin.node.keys import Keystore
-from tocsin.node.places import signed_heads
-from tocsin.node.remote import caller
-from tocsin.node.seats import check_seats
-from tocsin.node.server import Limits, Server
 from tocsin.node.station import Shared, Station
-from tocsin.node.witness import Witness
+from tocsin.node.web.http import application
+from tocsin.node.web.remote import caller
+from tocsin.node.web.server import Limits, Server
 from tocsin.store.watermark import Watermark
 from tocsin.tlog.note import parse_vkey
 

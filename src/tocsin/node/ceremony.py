@@ -45,7 +45,7 @@ from tocsin.kernel.genesis import (
     sorted_founders,
 )
 from tocsin.kernel.words import Digest, Millis, Origin, Role, Signature, Slug
-from tocsin.node.config import PeerAddress, Url
+from tocsin.node.home.config import PeerAddress, Url
 from tocsin.node.keys import KeyRole, Keystore
 
 ROLES: Final[tuple[KeyRole, ...]] = ("root", "act", "finality", "validator")

@@ -7,7 +7,7 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from tocsin.node.remote import Remote, RemoteError, Standing, printable
+from tocsin.node.web.remote import Remote, RemoteError, Standing, printable
 
 IDLE_S = 100.0
 """Blocks come once a minute at least; longer than this they do not come."""

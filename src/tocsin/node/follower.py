@@ -14,7 +14,7 @@ from tocsin.engine.port import Clock, EngineBusy, EngineHalted, FinalBlock, Rece
 from tocsin.engine.signatures import Checker
 from tocsin.kernel.block import Outcome
 from tocsin.kernel.envelope import Envelope, Refusal, decode
-from tocsin.node.remote import BlockFile, Remote, RemoteError
+from tocsin.node.web.remote import BlockFile, Remote, RemoteError
 from tocsin.store.network import NetworkStore
 from tocsin.tlog import leaf_hash
 

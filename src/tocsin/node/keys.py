@@ -24,7 +24,7 @@ from nacl.secret import SecretBox
 
 from tocsin.client.signing import SeedSigner
 from tocsin.kernel.words import Key, Origin
-from tocsin.node import durable
+from tocsin.node.home import durable
 
 FORMAT: Final = "tocsin-keystore/1"
 MAX_KEYSTORE = 256 * 1024 * 1024

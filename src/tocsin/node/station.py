@@ -22,18 +22,18 @@ from tocsin.kernel.block import SNAPSHOT_EVERY
 from tocsin.kernel.genesis import Genesis, decode_genesis
 from tocsin.kernel.quorum import tolerated
 from tocsin.kernel.upgrade import UnknownProtocol
-from tocsin.node import places
-from tocsin.node.carrier import Carrier
-from tocsin.node.config import Config, NetworkUse
-from tocsin.node.finality import Finality, Keys
+from tocsin.node.finality.finality import Finality, Keys
+from tocsin.node.finality.sealing import Sealing
+from tocsin.node.finality.witnessing import OutsideWitness, Witnessing
 from tocsin.node.follower import Follower, Forged
+from tocsin.node.home import places
+from tocsin.node.home.config import Config, NetworkUse
 from tocsin.node.keys import KeyRole, Keystore, KeystoreError
-from tocsin.node.outbox import Outbox
-from tocsin.node.remote import Remote, height_of
-from tocsin.node.sealing import Sealing
+from tocsin.node.relays.carrier import Carrier
+from tocsin.node.relays.outbox import Outbox
 from tocsin.node.status import Live, Trouble, describe, trouble_of
 from tocsin.node.syncing import NoSync, trusted
-from tocsin.node.witnessing import OutsideWitness, Witnessing
+from tocsin.node.web.remote import Remote, height_of
 from tocsin.node.worker import why
 from tocsin.store.errors import StoreError
 from tocsin.store.moment import Moment

@@ -10,13 +10,13 @@ from tocsin.engine.port import Engine
 from tocsin.kernel.genesis import Genesis
 from tocsin.kernel.quorum import finality as quorum
 from tocsin.kernel.rows import Member
-from tocsin.node.carrier import Carrier
-from tocsin.node.config import NetworkUse
-from tocsin.node.finality import Finality
+from tocsin.node.finality.finality import Finality
+from tocsin.node.finality.sealing import Sealing
+from tocsin.node.finality.witnessing import Witnessing
+from tocsin.node.home.config import NetworkUse
 from tocsin.node.keys import Keystore
-from tocsin.node.outbox import Outbox
-from tocsin.node.sealing import Sealing
-from tocsin.node.witnessing import Witnessing
+from tocsin.node.relays.carrier import Carrier
+from tocsin.node.relays.outbox import Outbox
 from tocsin.store.network import NetworkStore
 from tocsin.tlog import note
 
@@ -24,7 +24,7 @@ _read_member = msgspec.json.Decoder(Member).decode
 
 
 class Live(NamedTuple):
-    """A network while its engine runs (`tocsin.node.http.Network`)."""
+    """A network while its engine runs (`tocsin.node.web.http.Network`)."""
 
     records: NetworkStore
     genesis: Genesis

@@ -13,7 +13,7 @@ import httpx
 import msgspec
 
 from tocsin.engine.cometbft.home import Sync
-from tocsin.node.remote import RemoteError, call
+from tocsin.node.web.remote import RemoteError, call
 
 _MAX_ANSWER = 4 * 1024 * 1024
 

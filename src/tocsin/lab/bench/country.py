@@ -23,7 +23,7 @@ from tocsin.kernel.envelope import Envelope, Refusal, decode
 from tocsin.kernel.genesis import Genesis
 from tocsin.lab.bench.machine import cores, now_ms
 from tocsin.lab.bench.world import VOTERS, World, signer_of
-from tocsin.node.tree import Edge, Tree
+from tocsin.node.trial.tree import Edge, Tree
 from tocsin.store.store import Store
 
 COUNTY_MEMBERS = 29

@@ -11,7 +11,7 @@ from tocsin.lab.bench import country, history, latency, replaying, throughput
 from tocsin.lab.bench.country import COUNTRY, Size
 from tocsin.lab.bench.machine import free_gib, machine
 from tocsin.lab.bench.report import bars
-from tocsin.node import collector
+from tocsin.node.finality import collector
 
 Results = dict[str, Any]
 Progress = Callable[[], None]

@@ -27,7 +27,7 @@ from tocsin.lab.bench.machine import free_gib, now_ms
 from tocsin.lab.bench.net.load import LoadFailed
 from tocsin.lab.bench.net.processes import bytes_in, cpu_s, free_ports
 from tocsin.lab.bench.world import NOTED, Sealed, World, signer_of, stream
-from tocsin.node import collector
+from tocsin.node.finality import collector
 from tocsin.store.moment import Moment
 from tocsin.store.store import Store
 

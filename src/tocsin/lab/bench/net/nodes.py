@@ -15,12 +15,13 @@ from tocsin.kernel.leaves import Recorded
 from tocsin.lab.bench.net.load import LoadFailed
 from tocsin.lab.bench.net.processes import bytes_in, child_of, cpu_s, free_ports, machine_s
 from tocsin.lab.bench.world import AUTHOR, World, signer_of
-from tocsin.node import config as configs
-from tocsin.node import places, testnet
-from tocsin.node.config import CometUse, Config, NetworkUse
+from tocsin.node.home import config as configs
+from tocsin.node.home import places
+from tocsin.node.home.config import CometUse, Config, NetworkUse
 from tocsin.node.keys import Keystore
-from tocsin.node.remote import Remote, RemoteError, caller
 from tocsin.node.station import found_here
+from tocsin.node.trial import testnet
+from tocsin.node.web.remote import Remote, RemoteError, caller
 from tocsin.store.store import Store
 from tocsin.tlog import NoteError, checkpoint, note
 

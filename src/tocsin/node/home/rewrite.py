@@ -8,8 +8,8 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from tocsin.node import durable
-from tocsin.node.config import Config, ConfigError, parse, render
+from tocsin.node.home import durable
+from tocsin.node.home.config import Config, ConfigError, parse, render
 
 
 def save(config: Config, path: Path, before: Config | None = None) -> bytes:

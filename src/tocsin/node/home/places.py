@@ -4,7 +4,7 @@ from pathlib import Path
 
 import nacl.utils
 
-from tocsin.node import durable
+from tocsin.node.home import durable
 
 
 def folder(data_dir: Path, origin: str) -> Path:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from tocsin.client.signing import Signer, verify_signature
-from tocsin.node.remote import log_id
+from tocsin.node.web.remote import log_id
 from tocsin.store.errors import StoreError
 from tocsin.store.watermark import SignedHead, Watermark
 from tocsin.tlog import Checkpoint, Cosigner, NoteError, VerifierKey, checkpoint, cosignature, merkle, note

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from tocsin.kernel.acts import RelayAct, RelayedLeaf
 from tocsin.kernel.rows import Peer
-from tocsin.node.hosted import HostedNetwork
+from tocsin.node.trial.hosted import HostedNetwork
 from tocsin.tlog.note import encode_base64
 
 MAX_LEAVES = 16

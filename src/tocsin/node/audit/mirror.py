@@ -13,9 +13,9 @@ from tocsin.engine.ledger import Ledger
 from tocsin.engine.signatures import Checker
 from tocsin.kernel.evidence import caught_in
 from tocsin.kernel.quorum import finality
-from tocsin.node.epochs import Epochs, holds
+from tocsin.node.finality.epochs import Epochs, holds
 from tocsin.node.follower import Forged, remake
-from tocsin.node.remote import BlockFile
+from tocsin.node.web.remote import BlockFile
 from tocsin.store.network import NetworkStore
 from tocsin.tlog import Checkpoint, VerifierKey, note
 from tocsin.tlog.merkle import verify_consistency

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from tocsin.node import config as configs
-from tocsin.node.config import Config
+from tocsin.node.home import config as configs
+from tocsin.node.home.config import Config
+from tocsin.node.home.seats import check_seats
 from tocsin.node.keys import Keystore
-from tocsin.node.seats import check_seats
 from tocsin.node.station import Station
 from tocsin.node.worker import why
 

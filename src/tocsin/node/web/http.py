@@ -22,10 +22,10 @@ from tocsin.kernel.envelope import MAX_RELAY_ENVELOPE, Refusal, decode, encode
 from tocsin.kernel.evidence import caught_in
 from tocsin.kernel.genesis import decode_genesis
 from tocsin.kernel.state import State
-from tocsin.node.finality import Finality
-from tocsin.node.outbox import Outbox
-from tocsin.node.remote import BlockFile, describe
-from tocsin.node.witness import MAX_REQUEST, Witness
+from tocsin.node.finality.finality import Finality
+from tocsin.node.finality.witness import MAX_REQUEST, Witness
+from tocsin.node.relays.outbox import Outbox
+from tocsin.node.web.remote import BlockFile, describe
 from tocsin.store.network import NetworkStore
 from tocsin.tlog import TileError, VerifierKey, tiles
 from tocsin.tlog.checkpoint import MAX_SIZE, parse_decimal

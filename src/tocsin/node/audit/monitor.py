@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from tocsin.engine.signatures import Checker
 from tocsin.kernel.upgrade import UnknownProtocol
-from tocsin.node.epochs import holds
+from tocsin.node.audit.heads import Finding, Heads, SignedBy
+from tocsin.node.audit.mirror import Lender, Mirror, Unsealed
+from tocsin.node.finality.epochs import holds
 from tocsin.node.follower import Forged
-from tocsin.node.heads import Finding, Heads, SignedBy
-from tocsin.node.mirror import Lender, Mirror, Unsealed
-from tocsin.node.remote import BlockFile, Remote, RemoteError, RemoteLog, printable
+from tocsin.node.web.remote import BlockFile, Remote, RemoteError, RemoteLog, printable
 from tocsin.store.network import NetworkStore
 from tocsin.tlog import Checkpoint, VerifierKey, checkpoint, note, tiles
 from tocsin.tlog.note import ED25519

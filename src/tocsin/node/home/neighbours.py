@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from tocsin.node.ceremony import Offer
-from tocsin.node.config import NetworkUse
+from tocsin.node.home.config import NetworkUse
 
 
 def meet(use: NetworkUse, offer: Offer) -> NetworkUse:

@@ -18,8 +18,8 @@ from tocsin.engine.port import Clock
 from tocsin.kernel.quorum import finality
 from tocsin.kernel.rows import Signer as Who
 from tocsin.kernel.statements import cosigners_of
-from tocsin.node.epochs import Epochs, holds
-from tocsin.node.remote import Remote, RemoteError
+from tocsin.node.finality.epochs import Epochs, holds
+from tocsin.node.web.remote import Remote, RemoteError
 from tocsin.node.worker import Worker
 from tocsin.store.network import NetworkStore
 from tocsin.store.watermark import SignedHead, SigningRefused, Watermark

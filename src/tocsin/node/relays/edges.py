@@ -6,7 +6,7 @@ from tocsin.kernel.digest import message_id
 from tocsin.kernel.genesis import Genesis
 from tocsin.kernel.statements import signs
 from tocsin.kernel.words import Relation
-from tocsin.node.hosted import HostedNetwork
+from tocsin.node.trial.hosted import HostedNetwork
 from tocsin.tlog import leaf_hash, merkle
 
 

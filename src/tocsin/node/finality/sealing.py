@@ -9,7 +9,7 @@ from collections.abc import Callable
 from tocsin.client.signing import VALID_FOR_MS, Signer, sign_acts
 from tocsin.engine.port import Clock, Engine, EngineBusy, EngineHalted
 from tocsin.kernel.acts import Seal
-from tocsin.node.finality import Finality
+from tocsin.node.finality.finality import Finality
 from tocsin.node.worker import Worker
 from tocsin.store.network import NetworkStore
 

@@ -8,10 +8,10 @@ from tocsin.client.signing import Signer, found_with
 from tocsin.kernel.acts import Keys, PeerTerms
 from tocsin.kernel.envelope import encode
 from tocsin.kernel.genesis import Genesis
-from tocsin.node.edges import declare, entry_for
-from tocsin.node.hosted import HostedNetwork
 from tocsin.node.keys import KeyRole
-from tocsin.node.relay import Relay
+from tocsin.node.relays.edges import declare, entry_for
+from tocsin.node.relays.relay import Relay
+from tocsin.node.trial.hosted import HostedNetwork
 from tocsin.store.store import Store
 from tocsin.store.watermark import Watermark
 

@@ -13,7 +13,7 @@ import msgspec
 from tocsin.client.report import short
 from tocsin.kernel.acts import Evidence
 from tocsin.kernel.envelope import encode
-from tocsin.node import durable
+from tocsin.node.home import durable
 from tocsin.store.network import NetworkStore
 from tocsin.tlog import NoteError, VerifierKey, note
 from tocsin.tlog.note import Signature, encode_base64

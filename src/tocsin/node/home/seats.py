@@ -3,7 +3,7 @@
 from collections.abc import Container
 from pathlib import Path
 
-from tocsin.node.config import Config, ConfigError
+from tocsin.node.home.config import Config, ConfigError
 from tocsin.node.keys import Keystore
 
 

@@ -229,7 +229,7 @@ def call(
 
 
 class RemoteLog:
-    """A network's log as one node serves it: what a relay reads (`tocsin.node.relay.Source`).
+    """A network's log as one node serves it: what a relay reads (`tocsin.node.relays.relay.Source`).
 
     Proofs are made here, from tiles; that they lead to a root which a quorum signed, the reader checks.
     """

@@ -26,13 +26,13 @@ from tocsin.kernel.digest import message_id
 from tocsin.kernel.envelope import Refusal, decode, encode
 from tocsin.kernel.genesis import Founder, Genesis, decode_genesis, sorted_founders
 from tocsin.kernel.words import Relation, Role
-from tocsin.node import config as configs
-from tocsin.node import durable, places
-from tocsin.node.config import CometUse, Config, EngineName, NetworkUse, PeerUse
-from tocsin.node.edges import entry_of_founders
+from tocsin.node.home import config as configs
+from tocsin.node.home import durable, places
+from tocsin.node.home.config import CometUse, Config, EngineName, NetworkUse, PeerUse
 from tocsin.node.keys import KeyRole, Keystore
-from tocsin.node.remote import Remote, RemoteError, Taken, call, caller
+from tocsin.node.relays.edges import entry_of_founders
 from tocsin.node.station import found_here
+from tocsin.node.web.remote import Remote, RemoteError, Taken, call, caller
 
 FILE: Final = "testnet.json"
 ROLES: tuple[KeyRole, ...] = ("root", "act", "finality", "validator")

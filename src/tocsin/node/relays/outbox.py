@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from tocsin.kernel.rows import Peer
-from tocsin.node.remote import SentPlace
+from tocsin.node.web.remote import SentPlace
 from tocsin.store.network import NetworkStore
 
 _MARK = b',"to":[["'

@@ -16,8 +16,8 @@ from tocsin.kernel.reasons import REGISTRY, Reason
 from tocsin.kernel.rows import Peer
 from tocsin.kernel.state import State
 from tocsin.kernel.statements import Statement, cosigners_of_peer, read_statement, signed_by_log
-from tocsin.node.relay import next_act
-from tocsin.node.remote import Remote, RemoteError, RemoteLog, describe
+from tocsin.node.relays.relay import next_act
+from tocsin.node.web.remote import Remote, RemoteError, RemoteLog, describe
 from tocsin.node.worker import Worker
 from tocsin.store.errors import StoreError
 from tocsin.store.network import NetworkStore

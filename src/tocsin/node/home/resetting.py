@@ -9,8 +9,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from tocsin.node import places
-from tocsin.node.config import Config
+from tocsin.node.home import places
+from tocsin.node.home.config import Config
 from tocsin.node.station import found_here
 from tocsin.store.database import sync_directory
 

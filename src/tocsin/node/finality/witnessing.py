@@ -11,8 +11,8 @@ from typing import NamedTuple
 import httpx
 
 from tocsin.client.signing import verify_signature
-from tocsin.node.finality import Finality
-from tocsin.node.remote import RemoteError, call
+from tocsin.node.finality.finality import Finality
+from tocsin.node.web.remote import RemoteError, call
 from tocsin.node.worker import Worker
 from tocsin.store.network import NetworkStore
 from tocsin.tlog import Cosigner, NoteError, VerifierKey, checkpoint, cosignature, note

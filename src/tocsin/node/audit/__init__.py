@@ -1,0 +1,1 @@
+"""An auditor's program: several members followed, every block made again, lies kept."""

@@ -1,0 +1,1 @@
+"""What goes from one network to another, and what comes back."""

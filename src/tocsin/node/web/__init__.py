@@ -1,0 +1,1 @@
+"""Nodes to one another and to people, over HTTP."""
