@@ -18,8 +18,8 @@ help: ## Say what can be made
 run: .venv/ready ## Replay the 2015 dengue outbreak of Taiwan, then say how to verify a record
 	$(RUN)/tocsin demo --data-dir tocsin-demo
 
-test: .venv/ready ## Run all tests
-	$(RUN)/pytest
+test: .venv/ready ## Run all tests, file by file on all cores
+	$(RUN)/pytest -n auto --dist loadfile
 
 check: .venv/ready ## Lint, types, layers
 	$(RUN)/ruff check
