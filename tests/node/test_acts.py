@@ -103,7 +103,7 @@ def test_each_act_is_made_by_a_command_or_by_a_node() -> None:
     for path in (ROOT / "src/tocsin").rglob("*.py"):
         for one in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(one, ast.Call) and isinstance(one.func, ast.Name):
-                made.setdefault(one.func.id, set()).add(path.parent.name)
+                made.setdefault(one.func.id, set()).add(path.relative_to(ROOT / "src/tocsin").parts[0])
     lost = []
     for kind in (*get_args(kernel.Act), *get_args(kernel.Terms)):
         where = {"client", "node", "kernel"} if str(kind.__struct_config__.tag) in BY_NODES else {"cli"}

@@ -83,8 +83,10 @@ def test_a_part_that_dies_is_said_and_runs_again(
     def died() -> bool:
         with suppress(RemoteError, KeyError):
             at = nodes.remote(RELAY, LOWER)
-            signer, genesis = nodes.keys.signer(LOWER, RELAY, "act"), at.status().genesis
-            at.submit(sign_acts(signer, genesis, RELAY, now() + 60_000, [Present(1)]))
+            standing = at.status()
+            if standing.runs:
+                signer = nodes.keys.signer(LOWER, RELAY, "act")
+                at.submit(sign_acts(signer, standing.genesis, RELAY, now() + 60_000, [Present(1)]))
         return any(one.error for one in every.values())
 
     until(died)

@@ -79,6 +79,9 @@ class Process:
             if self._running is not None:
                 self._running.kill()
         self._thread.join()
+        left = self._running
+        if left is not None:  # who watched over it died before
+            left.wait()
 
     def _supervise(self) -> None:
         pause = _FIRST_PAUSE_S
