@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -52,6 +53,19 @@ def free_port() -> int:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
         return port
+
+
+def cometbft_below(folder: Path) -> list[int]:
+    """The CometBFT processes whose home is below a folder."""
+    inside = str(folder).encode() + b"/"
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                if words[1:2] == [b"start"] and any(word.startswith(inside) for word in words):
+                    found.append(int(entry.name))
+    return found
 
 
 def wait_for(holds: Callable[[], bool]) -> None:

@@ -14,24 +14,12 @@ from typing import Any, Literal
 
 import msgspec
 
+from tests.engine.comet import cometbft_below
 from tests.faults.validator import Setup
 from tests.paths import ROOT
 
 Part = Literal["application", "cometbft", "both"]
 """Whom a signal hits."""
-
-
-def cometbft_below(folder: Path) -> list[int]:
-    """The CometBFT processes whose home is below a folder."""
-    inside = str(folder).encode() + b"/"
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-                if words[1:2] == [b"start"] and any(word.startswith(inside) for word in words):
-                    found.append(int(entry.name))
-    return found
 
 
 class Site:

@@ -19,9 +19,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
-from tests.engine.comet import installed
+from tests.engine.comet import cometbft_below, installed
 from tests.faults.disk import Broken, Disk, agree, fill, placed, read, small_disk
-from tests.faults.site import cometbft_below
 from tests.paths import ROOT
 from tests.store.drive import verify_all
 from tocsin.client.signing import VALID_FOR_MS, cosign_checkpoint, sign_acts, sign_checkpoint

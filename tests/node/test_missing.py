@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from tests.engine.comet import installed
+from tests.engine.comet import cometbft_below, installed
 from tests.node.net import command, until
 from tests.node.test_agency import status
 from tocsin.node.diagnosis import Diagnosis, ask_members, diagnose
@@ -52,25 +52,10 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
         testnet.stop(folder)
 
 
-def cometbft_of(folder: Path) -> int:
-    """Process id of a node's CometBFT."""
-    (found,) = [
-        int(one.name) for one in Path("/proc").glob("[0-9]*")
-        if (words := words_of(one)) and words[0].endswith("/cometbft") and any(str(folder) in word for word in words)
-    ]  # fmt: skip
-    return found
-
-
-def words_of(process: Path) -> list[str]:
-    try:
-        return (process / "cmdline").read_text().split("\0")
-    except OSError:
-        return []
-
-
 def test_a_cometbft_that_stands_still(network: Network) -> None:
     until(lambda: network.found().away == {}, 30)
-    stopped = [cometbft_of(network.folder / name) for name in (TWO, THREE)]
+    stopped = [pid for name in (TWO, THREE) for pid in cometbft_below(network.folder / name)]
+    assert len(stopped) == 2
     for one in stopped:
         os.kill(one, signal.SIGSTOP)
     try:

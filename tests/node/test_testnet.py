@@ -4,7 +4,6 @@ import json
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.engine.comet import installed
+from tests.engine.comet import cometbft_below, installed
 from tests.node.acts import Play
 from tests.node.net import Liar, command, now, until
 from tocsin.kernel.acts import Concur, Judge, Present, Subject, Submit
@@ -173,7 +172,7 @@ def test_what_cometbft_died_of_is_told_until_it_is_back(running: Running) -> Non
 
     assert said()["trouble"] == ""
     begun = now()
-    comet = process_of(home)
+    (comet,) = cometbft_below(home)
     os.kill(comet, signal.SIGKILL)
     until(lambda: "ended with status -9" in said()["trouble"])
     assert "ended with status -9" in command("node", "status", str(home))
@@ -181,17 +180,8 @@ def test_what_cometbft_died_of_is_told_until_it_is_back(running: Running) -> Non
     last = said()["last_trouble"]
     assert begun <= last["since"] <= last["until"] <= now()
     assert "ended with status -9" in last["what"]
-    assert process_of(home) != comet
-
-
-def process_of(home: Path) -> int:
-    """Of the CometBFT that a node runs."""
-    for path in Path("/proc").iterdir():
-        with suppress(OSError):
-            words = (path / "cmdline").read_bytes()
-            if b"cometbft\0start" in words and os.fsencode(home) in words:
-                return int(path.name)
-    raise AssertionError("there is none")
+    (again,) = cometbft_below(home)
+    assert again != comet
 
 
 def test_after_a_start_of_all_the_last_head_is_final_without_a_new_block(running: Running) -> None:

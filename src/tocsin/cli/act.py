@@ -5,15 +5,15 @@ command.
 """
 
 import argparse
-import time
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 
-from tocsin.cli.acting import act, add_seat, named, said, seat
-from tocsin.cli.output import Failure, add_json
+from tocsin.cli.acting import act, add_action, clock, named, said, seat
+from tocsin.cli.output import Failure
 from tocsin.cli.verify import read
 from tocsin.kernel import acts as kinds
 from tocsin.kernel import words
@@ -41,6 +41,8 @@ from tocsin.kernel.acts import (
 _MAX_EVIDENCE = 1024 * 1024
 _HOUR_MS = 3_600_000
 _EPOCH = date(1970, 1, 1)
+
+_action = partial(add_action, "act")
 
 
 def add(verbs: Any) -> None:
@@ -138,14 +140,6 @@ def _add_own(actions: Any) -> None:
     evidence.add_argument("file", type=Path, metavar="FILE", help="which `tocsin monitor` wrote")
 
 
-def _action(actions: Any, name: str, help: str, run: Any, example: str) -> Any:
-    parser = actions.add_parser(name, help=help, epilog=f"Example: tocsin act {example}")
-    add_seat(parser)
-    add_json(parser)
-    parser.set_defaults(run=run)
-    return parser
-
-
 def _add_body(parser: Any) -> None:
     parser.add_argument("--body", metavar="DIGEST", help="of the body with the text, which is not on the ledger")
 
@@ -156,7 +150,7 @@ def _day(text: str) -> int:
 
 
 def _today() -> int:
-    return int(time.time() // 86_400)
+    return clock() // (24 * _HOUR_MS)
 
 
 # What is submitted.
@@ -180,7 +174,7 @@ def run_share(options: argparse.Namespace) -> int:
 
 def run_order(options: argparse.Namespace) -> int:
     """`order.*`."""
-    now = time.time_ns() // 1_000_000
+    now = clock()
     due, expires = (now + hours * _HOUR_MS for hours in (options.due, options.expires))
     terms = Order(sorted(set(options.to)), due, expires, options.replaces)
     incident = named(seat(options, "incident").incidents, options.incident, "incident")

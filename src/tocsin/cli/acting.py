@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tocsin.cli.output import Failure, print_json
+from tocsin.cli.output import Failure, add_json, print_json
 from tocsin.client.signing import VALID_FOR_MS, Signer, SigningError, sign_acts
 from tocsin.kernel.acts import Act
 from tocsin.kernel.digest import message_id
@@ -193,6 +193,15 @@ def said(options: argparse.Namespace, handed: Handed, more: dict[str, str], sent
     else:
         print(sentence)
     return 0
+
+
+def add_action(verb: str, actions: Any, name: str, help: str, run: Any, example: str) -> Any:
+    """An action of `verb` by which a member acts; its parser, for further arguments."""
+    parser = actions.add_parser(name, help=help, epilog=f"Example: tocsin {verb} {example}")
+    add_seat(parser)
+    add_json(parser)
+    parser.set_defaults(run=run)
+    return parser
 
 
 def add_seat(parser: Any) -> None:

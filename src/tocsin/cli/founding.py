@@ -1,12 +1,12 @@
 """`tocsin founding`: found a network among agencies whose keys stay at home, or ask to be let into one."""
 
 import argparse
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from tocsin import charters
+from tocsin.cli.acting import clock
 from tocsin.cli.charter import load as load_charter
 from tocsin.cli.keystores import open_keystores
 from tocsin.cli.output import Failure, add_json, print_json
@@ -104,7 +104,7 @@ def run_offer(options: argparse.Namespace) -> int:
     try:
         admission = None
         if options.genesis is not None:
-            expires = time.time_ns() // 1_000_000 + options.days * _DAY_MS
+            expires = clock() + options.days * _DAY_MS
             admission = ceremony.read_genesis(options.genesis).digest, expires
         offer = ceremony.make_offer(
             options.network, options.member, options.entity, options.role, options.url.rstrip("/"), comet,
@@ -125,7 +125,7 @@ def run_offer(options: argparse.Namespace) -> int:
 
 def run_assemble(options: argparse.Namespace) -> int:
     """Write the genesis and the sealed key of the log."""
-    genesis = _held(lambda: ceremony.assemble(options.papers, _fitting(options), time.time_ns() // 1_000_000))
+    genesis = _held(lambda: ceremony.assemble(options.papers, _fitting(options), clock()))
     if options.json:
         print_json({"genesis": str(options.papers / ceremony.GENESIS), "digest": genesis.digest})
     else:

@@ -1,14 +1,15 @@
 """`tocsin motion`: move, and vote on, what changes the network itself or an incident."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 
-from tocsin.cli.acting import act, add_seat, named, said, seat
+from tocsin.cli.acting import act, add_action, named, said, seat
 from tocsin.cli.charter import load as load_charter
-from tocsin.cli.output import Failure, add_json, print_json
+from tocsin.cli.output import Failure, print_json
 from tocsin.cli.verify import read
 from tocsin.kernel import upgrade
 from tocsin.kernel.acts import (
@@ -43,6 +44,8 @@ from tocsin.node.relays.edges import entry_of_founders
 
 _DAY_S = 86_400
 _RUNNING = ("open", "endorsed")
+
+_action = partial(add_action, "motion")
 
 
 def add(verbs: Any) -> None:
@@ -115,14 +118,6 @@ def _add_of_incident(actions: Any) -> None:
     for one in (stage, lead, features, close):
         one.add_argument("incident", help="its id, or how that begins")
     stage.add_argument("to")
-
-
-def _action(actions: Any, name: str, help: str, run: Any, example: str) -> Any:
-    parser = actions.add_parser(name, help=help, epilog=f"Example: tocsin motion {example}")
-    add_seat(parser)
-    add_json(parser)
-    parser.set_defaults(run=run)
-    return parser
 
 
 def run_admit(options: argparse.Namespace) -> int:

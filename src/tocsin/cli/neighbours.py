@@ -15,7 +15,7 @@ from tocsin.node.ceremony import Offer
 from tocsin.node.home import config as configs
 from tocsin.node.home import neighbours, rewrite
 from tocsin.node.home.changes import digest_of
-from tocsin.node.home.config import ConfigError, NetworkUse
+from tocsin.node.home.config import Config, ConfigError, NetworkUse
 
 _TAKEN_S = 30.0
 """In which a running node takes over a configuration, but where it is very busy."""
@@ -40,7 +40,7 @@ def _neighbour(options: argparse.Namespace, change: Callable[[NetworkUse, Offer]
     if offer.origin not in [one.origin for one in config.networks]:
         raise Failure(f"{options.offer} is for {offer.origin}, in which this node takes no part.")
     networks = [change(one, offer) if one.origin == offer.origin else one for one in config.networks]
-    return _configured(options, networks, {"member": offer.founder.id}, f"{offer.founder.id} {what}")
+    return _configured(options, config, networks, {"member": offer.founder.id}, f"{offer.founder.id} {what}")
 
 
 def run_observer(options: argparse.Namespace) -> int:
@@ -56,13 +56,14 @@ def run_observer(options: argparse.Namespace) -> int:
     changed = neighbours.let_in(use, others if options.remove else [*others, options.id])
     networks = [changed if one is use else one for one in config.networks]
     what = "is not let in any more" if options.remove else "is let in"
-    return _configured(options, networks, {"observer": options.id}, f"The observer {options.id} {what}")
+    return _configured(options, config, networks, {"observer": options.id}, f"The observer {options.id} {what}")
 
 
-def _configured(options: argparse.Namespace, networks: list[NetworkUse], more: dict[str, str], what: str) -> int:
+def _configured(
+    options: argparse.Namespace, before: Config, networks: list[NetworkUse], more: dict[str, str], what: str
+) -> int:
     """Write the configuration, and see whether the node runs by it already."""
     path: Path = options.dir / configs.NAME
-    before = as_written(options.dir)
     try:
         data = rewrite.save(msgspec.structs.replace(before, networks=networks), path, before)
     except (ConfigError, OSError) as error:

@@ -1,5 +1,6 @@
 """Reading a network's log and journal: leaves, tiles, proofs, blocks, and where things stand in them (spec 10)."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -48,7 +49,7 @@ class ActPlace(NamedTuple):
     envelope: Envelope
 
 
-class Records:
+class Records(ABC):
     """Log and journal of one network: what is on disk, and on top what is staged."""
 
     def __init__(self, reader: Reader, net: int, origin: str) -> None:
@@ -59,9 +60,9 @@ class Records:
         self._head: Head | None = None
 
     @property
+    @abstractmethod
     def head(self) -> Head:
         """Where the log stands, staged blocks included."""
-        raise NotImplementedError
 
     @property
     def durable(self) -> tuple[int, int]:

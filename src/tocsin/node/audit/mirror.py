@@ -11,7 +11,6 @@ from typing import NamedTuple
 from tocsin.client.report import short
 from tocsin.engine.ledger import Ledger
 from tocsin.engine.signatures import Checker
-from tocsin.kernel.evidence import caught_in
 from tocsin.kernel.quorum import finality
 from tocsin.node.finality.epochs import Epochs, holds
 from tocsin.node.follower import Forged, remake
@@ -89,9 +88,7 @@ class Mirror:
             ours = next(self.records.blocks(after + 1, self.height), None)
             if ours is None:
                 break
-            envelopes = [data.decode() for data in ours.envelopes]
-            caught = caught_in(ours.leaves)
-            if block != BlockFile(ours.height, ours.at, ours.size, ours.root.hex(), envelopes, caught):
+            if block != BlockFile.of(ours):
                 raise Forged(
                     f"after block {after} comes its block {block.height}, which ends with {block.size} leaves and the "
                     f"root {short(block.root)}; what was signed has block {ours.height} with {ours.size} and "

@@ -186,13 +186,12 @@ class Monitor:
         for place in (*tiles.tile_places(head.size, since), *tiles.bundle_places(head.size, since)):
             index, width = place.index, place.width
             if place.level is None:
-                path, same = tiles.bundle_path(index, width), remote.bundle(index, width) == self._records.bundle(
-                    index, width
-                )
+                path = tiles.bundle_path(index, width)
+                theirs, ours = remote.bundle(index, width), self._records.bundle(index, width)
             else:
-                ours = self._records.tile(place.level, index, width)
-                path, same = tiles.tile_path(place.level, index, width), remote.tile(place.level, index, width) == ours
-            if not same:
+                path = tiles.tile_path(place.level, index, width)
+                theirs, ours = remote.tile(place.level, index, width), self._records.tile(place.level, index, width)
+            if theirs != ours:
                 found.append(Finding(id, "file", f"its {path} is not what the blocks lead to", None))
                 return
         self._reached[id] = self._reached[id]._replace(size=head.size)

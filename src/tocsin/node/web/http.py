@@ -19,7 +19,6 @@ from starlette.routing import Mount, Route
 
 from tocsin.engine.port import Engine, EngineBusy, EngineHalted, Ticket
 from tocsin.kernel.envelope import MAX_RELAY_ENVELOPE, Refusal, decode, encode
-from tocsin.kernel.evidence import caught_in
 from tocsin.kernel.genesis import decode_genesis
 from tocsin.kernel.state import State
 from tocsin.node.finality.finality import Finality
@@ -367,11 +366,10 @@ def _read_blocks(live: Network, after: int) -> list[BlockFile]:
     blocks: list[BlockFile] = []
     room = BLOCKS_BYTES
     for block in live.records.blocks(after + 1, live.engine.final()):
-        envelopes = [data.decode() for data in block.envelopes]
-        room -= sum(map(len, envelopes))
+        file = BlockFile.of(block)
+        room -= sum(map(len, file.envelopes))
         if blocks and room < 0:
             break
-        root, caught = block.root.hex(), caught_in(block.leaves)
-        blocks.append(BlockFile(block.height, block.at, block.size, root, envelopes, caught))
+        blocks.append(file)
     return blocks
 

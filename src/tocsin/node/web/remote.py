@@ -13,8 +13,10 @@ from msgspec import Struct
 
 from tocsin.kernel.acts import Keys
 from tocsin.kernel.envelope import Refusal
+from tocsin.kernel.evidence import caught_in
 from tocsin.kernel.reasons import REGISTRY, Reason
 from tocsin.kernel.words import Count, Digest, Key, Millis
+from tocsin.store.records import StoredBlock
 from tocsin.tlog import HashReader, checkpoint, note, tiles
 from tocsin.tlog.merkle import consistency_proof, inclusion_proof
 from tocsin.tlog.tiles import TILE_WIDTH
@@ -67,6 +69,12 @@ class BlockFile(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     envelopes: list[str]
     caught: list[Key] = []
     """Keys of validators that voted twice, as the engine told (spec 8.6)."""
+
+    @classmethod
+    def of(cls, block: StoredBlock) -> "BlockFile":
+        """A block of our own journal."""
+        envelopes = [data.decode() for data in block.envelopes]
+        return cls(block.height, block.at, block.size, block.root.hex(), envelopes, caught_in(block.leaves))
 
 
 class SentPlace(NamedTuple):
