@@ -383,11 +383,13 @@ def test_more_than_a_node_takes_is_refused_before_the_first_chunk(
         with pytest.raises(SnapshotWrong, match="chunks, and"):
             made.offered(wrong)
     assert not (made.folder / "incoming").exists()
-    # More than the disk has free: a snapshot of 128 GiB, if its offer is to be believed.
-    large = shutil.disk_usage(made.folder).free // restores._DISK // restores.CHUNK_BYTES + 1
-    if large <= snapshots.MAX_CHUNKS:
-        with pytest.raises(SnapshotWrong, match="MiB of disk"):
-            made.offered(wire.Snapshot(100, FORMAT, large, _hash([bytes(32)] * large), bytes(32) * large))
+    # A snapshot of 128 GiB, if its offer is to be believed, and of one chunk more than fits. The free bytes are
+    # told: others write to the real disk meanwhile.
+    large = snapshots.MAX_CHUNKS
+    fits = large * restores.CHUNK_BYTES * restores._DISK
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=fits - 1))
+    with pytest.raises(SnapshotWrong, match="MiB of disk"):
+        made.offered(wire.Snapshot(100, FORMAT, large, _hash([bytes(32)] * large), bytes(32) * large))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
     with pytest.raises(SnapshotWrong, match="and 0 are free"):
         made.offered(made.snapshot)
