@@ -216,7 +216,7 @@ def test_rule_01_results_follow_from_state_and_block_alone(app: Driver, other: D
     at = AT + 5_000
     first, second = app.finalize([*txs, expired()], at), other.finalize([*txs, expired()], at)
     assert first == second
-    assert [result.data for result in first.tx_results] == [b"[0]"] * 7 + [b""]
+    assert [result.data for result in first.tx_results] == [b"[[0]]"] * 7 + [b""]
 
 
 def test_rule_01_in_a_process_with_another_hash_seed() -> None:
@@ -417,7 +417,7 @@ def test_rule_12_what_was_verified_before_a_rotation_is_verified_anew(app: Drive
         driver.block([rotate], AT)
     answer = app.finalize([evidence], AT + 1)
     assert answer == other.finalize([evidence], AT + 1)
-    assert [result.data for result in answer.tx_results] == [b"[0]"]
+    assert [result.data for result in answer.tx_results] == [b"[[0]]"]
     app.commit()
     block = app.store.network(WORLD.origin).block(2)
     assert block is not None

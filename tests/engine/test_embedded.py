@@ -200,7 +200,7 @@ def test_callbacks(bench: EmbeddedBench) -> None:
     assert again == [ticket]
     assert ticket.exception() is None
     with pytest.raises(TimeoutError):
-        Ticket().result(0.01)
+        Ticket("").result(0.01)
 
 
 @pytest.mark.parametrize("made", [Verifier, ProcessVerifier])

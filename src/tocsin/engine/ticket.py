@@ -22,13 +22,14 @@ class Receipt(NamedTuple):
 
 
 class Ticket:
-    """Settled once, when the envelope's fate is final."""
+    """Settled once, when the envelope's fate is final. `digest`: the envelope's."""
 
-    __slots__ = ("_answer", "_callbacks", "_error")
+    __slots__ = ("_answer", "_callbacks", "_error", "digest")
 
     _lock = threading.Lock()
 
-    def __init__(self) -> None:
+    def __init__(self, digest: str) -> None:
+        self.digest = digest
         self._answer: Receipt | Refusal | None = None
         self._error: Exception | None = None
         self._callbacks: tuple[Callable[[Ticket], None], ...] | None = ()

@@ -85,7 +85,7 @@ class Follower:
         envelope = decode(data)
         if isinstance(envelope, Refusal):
             return envelope
-        ticket = Ticket()
+        ticket = Ticket(envelope.digest)
         with self._lock:
             if not self._running or self._stopping.is_set():
                 raise self._halted()

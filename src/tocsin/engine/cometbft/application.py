@@ -6,6 +6,7 @@ CometBFT calls from four connections at once; one lock orders everything but the
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -16,12 +17,13 @@ from tocsin.engine.cometbft.heights import Heights
 from tocsin.engine.cometbft.pool import Pool
 from tocsin.engine.cometbft.restore import Restorable, Restore, SnapshotWrong, begin_anew
 from tocsin.engine.cometbft.snapshots import Snapshots
+from tocsin.engine.cometbft.transactions import envelopes, together
 from tocsin.engine.ledger import Ledger
 from tocsin.engine.port import Clock
 from tocsin.engine.signatures import Checker
 from tocsin.kernel.block import Outcome
 from tocsin.kernel.digest import app_hash
-from tocsin.kernel.envelope import encode
+from tocsin.kernel.envelope import Envelope, encode
 from tocsin.kernel.leaves import BlockLeaf
 from tocsin.kernel.reasons import Reason
 from tocsin.kernel.rows import Member
@@ -32,6 +34,8 @@ _read_block_leaf = msgspec.json.Decoder(BlockLeaf).decode
 
 CODESPACE = "tocsin"
 """Of the codes in answers; they are the numbered reasons."""
+BLOCK_BYTES = 4 * 1024 * 1024
+"""Of transactions in a block, and of the envelopes in them."""
 _CANDIDATES = 4
 """Blocks proposed for one height whose outcome is remembered: one, unless rounds fail."""
 
@@ -59,7 +63,7 @@ class Observer(Protocol):
     """Who wants to know what the application learns. Called under its lock: be quick."""
 
     def checked(self, data: bytes, reason: Reason, *, again: bool) -> None:
-        """A transaction may enter the pool, or not, and why; `again`: whether it may stay."""
+        """An envelope may enter the pool, or not, and why; `again`: whether it may stay."""
         ...
 
     def committed(self, outcome: Outcome) -> None:
@@ -76,10 +80,12 @@ class Observer(Protocol):
 
 
 class _Block(NamedTuple):
-    """What a block would do, or does. `outcome` is of the envelopes that can be read; `codes` of every transaction."""
+    """What a block would do, or does. `outcome` is of the envelopes that can be read; `held`: what each transaction
+    holds, and `codes` what is to be said of it."""
 
     outcome: Outcome
-    codes: list[Reason]
+    held: list[list[bytes]]
+    codes: list[list[Reason]]
 
 
 _Proposal = wire.PrepareProposal | wire.ProcessProposal | wire.FinalizeBlock
@@ -89,7 +95,6 @@ _Key = tuple[int, int, tuple[bytes, ...], tuple[wire.Misbehavior, ...]]
 
 class _Finalized(NamedTuple):
     height: int
-    txs: tuple[bytes, ...]
     outcome: Outcome
 
 
@@ -200,15 +205,25 @@ class Application:
                     return self.check([request])[0]
 
     def check(self, requests: Sequence[wire.CheckTx]) -> list[wire.TxResult]:
-        """Answer a run of CheckTx. Signatures are verified without the lock."""
-        self._pool.verify([one.tx for one in requests if one.type == wire.NEW], self.lock)
+        """Answer a run of CheckTx. Signatures are verified without the lock. Of several envelopes that came together
+        one that may wait is enough: the others may have come by another way before."""
+        held = [envelopes(request.tx) for request in requests]
+        new = [some for request, some in zip(requests, held, strict=True) if request.type == wire.NEW]
+        self._pool.verify(list(chain.from_iterable(new)), self.lock)
         results = []
         with self.lock:
-            for request in requests:
-                reason = self._pool.check(request.tx)
-                self._observer.checked(request.tx, reason, again=request.type == wire.RECHECK)
-                results.append(_result(reason))
+            for request, some in zip(requests, held, strict=True):
+                reasons = [self._pool.check(data) for data in some]
+                for data, reason in zip(some, reasons, strict=True):
+                    self._observer.checked(data, reason, again=request.type == wire.RECHECK)
+                results.append(_result(min(reasons)))
         return results
+
+    def admit(self, waiting: Sequence[Envelope]) -> list[bool]:
+        """Which envelopes given to this node may wait: the pool then lets them in, whatever they come together with."""
+        self._pool.verify_read(waiting, self.lock)
+        with self.lock:
+            return [self._pool.admit(envelope.data) for envelope in waiting]
 
     # Where it stands.
 
@@ -240,12 +255,14 @@ class Application:
         known = self._candidates.get(key)
         if known is not None:
             return known
-        codes, envelopes, verdicts = self._pool.take(proposal.txs)
-        outcome = self.ledger.propose(at, envelopes, verdicts, self._caught(proposal.misbehavior))
+        held = _held(proposal.txs)
+        codes, read, verdicts = self._pool.take(list(chain.from_iterable(held)))
+        outcome = self.ledger.propose(at, read, verdicts, self._caught(proposal.misbehavior))
         readable = [place for place, code in enumerate(codes) if code == Reason.ACCEPTED]
         for position, reason in outcome.dropped:
             codes[readable[position]] = reason
-        return self._remember(key, _Block(outcome, codes))
+        told = iter(codes)
+        return self._remember(key, _Block(outcome, held, [list(islice(told, len(some))) for some in held]))
 
     def _remember(self, key: _Key, block: _Block) -> _Block:
         while len(self._candidates) >= _CANDIDATES:
@@ -262,22 +279,37 @@ class Application:
         return [keys[address] for address in named if address in keys]
 
     def _prepare(self, request: wire.PrepareProposal) -> wire.PrepareProposalAnswer:
-        """What came is within the size already; only what a block may not hold is left out."""
+        """Of what came, which is within the size, what a block may not hold is left out."""
         block = self._apply(request)
-        kept = tuple(tx for tx, code in zip(request.txs, block.codes, strict=True) if code == Reason.ACCEPTED)
-        if len(kept) != len(request.txs):
+        if not any(map(any, block.codes)):
+            return wire.PrepareProposalAnswer(request.txs)
+        kept, held = [], []
+        room = request.max_tx_bytes
+        for tx, some, codes in zip(request.txs, block.held, block.codes, strict=True):
+            left = [data for data, code in zip(some, codes, strict=True) if code == Reason.ACCEPTED]
+            if left:
+                kept.append(tx if len(left) == len(some) else together(left))
+                held.append(left)
+                room -= wire.size_in_block(kept[-1])
+        if room >= 0:
             # Without the others it is the same block, which comes back as a proposal at once.
-            key = (request.height, (request.time or wire.Timestamp()).ms, kept, request.misbehavior)
-            self._remember(key, _Block(block.outcome._replace(dropped=[]), [Reason.ACCEPTED] * len(kept)))
-        return wire.PrepareProposalAnswer(kept)
+            key = (request.height, (request.time or wire.Timestamp()).ms, tuple(kept), request.misbehavior)
+            accepted = [[Reason.ACCEPTED] * len(left) for left in held]
+            self._remember(key, _Block(block.outcome._replace(dropped=[]), held, accepted))
+        while room < 0:
+            # Others compress in other ways: what is left of a group may be larger than it was.
+            room += wire.size_in_block(kept.pop())
+        return wire.PrepareProposalAnswer(tuple(kept))
 
     def _process(self, request: wire.ProcessProposal) -> wire.ProcessProposalAnswer:
-        return wire.ProcessProposalAnswer(wire.REJECT if any(self._apply(request).codes) else wire.ACCEPT)
+        return wire.ProcessProposalAnswer(wire.REJECT if any(map(any, self._apply(request).codes)) else wire.ACCEPT)
 
     def _finalize(self, request: wire.FinalizeBlock) -> wire.FinalizeBlockAnswer:
-        outcome, codes = self._apply(request)
+        outcome, _, codes = self._apply(request)
         receipts = iter(outcome.receipts)
-        results = tuple(_result(code, encode(next(receipts)) if code == Reason.ACCEPTED else b"") for code in codes)
+        results = tuple(
+            _result(max(told), encode([next(receipts) for code in told if code == Reason.ACCEPTED])) for told in codes
+        )
         answer = wire.FinalizeBlockAnswer(results, app_hash=self._hash())
         if outcome.changed:
             state, head = self.ledger.state, self.ledger.records.head
@@ -292,7 +324,7 @@ class Application:
                     wire.ConsensusParams(wire.VersionParams(protocol)) if protocol != state.meta.protocol else None
                 ),
             )
-        self._finalized = _Finalized(request.height, request.txs, outcome)
+        self._finalized = _Finalized(request.height, outcome)
         return answer
 
     def _commit(self) -> wire.CommitAnswer:
@@ -307,7 +339,7 @@ class Application:
         self._heights.kept(done.height)
         self._finalized = None
         self._candidates.clear()
-        self._pool.advance(done.txs)
+        self._pool.advance(done.outcome.consumed)
         if done.outcome.changed and _read_block_leaf(done.outcome.leaves[-1]).state is not None:
             self._snapshots.take(done.height, done.outcome.height)
         if snapshot is not None:
@@ -361,6 +393,16 @@ class Application:
         if request.path.startswith("/p2p/filter/") and (kind == "addr" or (kind == "id" and self._welcome(name))):
             return wire.QueryAnswer(height=self._heights.height)
         return wire.QueryAnswer(1, f"{request.path} is not answered, or this node is neither a member's nor known.")
+
+
+def _held(transactions: Sequence[bytes]) -> list[list[bytes]]:
+    """What each transaction of a block holds; a group beyond what a block may hold is not opened."""
+    held, room = [], BLOCK_BYTES
+    for transaction in transactions:
+        some = envelopes(transaction, max(room, 0))
+        room -= sum(map(len, some))
+        held.append(some)
+    return held
 
 
 def _updates(before: dict[bytes, int], after: dict[bytes, int]) -> tuple[wire.ValidatorUpdate, ...]:

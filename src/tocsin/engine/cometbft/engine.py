@@ -23,6 +23,7 @@ from tocsin.engine.cometbft.restore import Restorable
 from tocsin.engine.cometbft.rpc import Rpc, RpcError, RpcUnreachable
 from tocsin.engine.cometbft.server import Server
 from tocsin.engine.cometbft.snapshots import Rows, Snapshots
+from tocsin.engine.cometbft.transactions import transactions
 from tocsin.engine.delivery import Delivery
 from tocsin.engine.ledger import Journal
 from tocsin.engine.port import Clock, EngineBusy, EngineHalted, FinalBlock, Receipt, Ticket
@@ -62,7 +63,7 @@ class _Waiting:
 
     def __init__(self, envelope: Envelope) -> None:
         self.envelope = envelope
-        self.ticket = Ticket()
+        self.ticket = Ticket(envelope.digest)
         self.entered = False
         self.offered = 0.0
 
@@ -317,17 +318,18 @@ class CometEngine:
                 if self._stopping:
                     return
                 now = time.monotonic()
-                batch = self._take(now)
+                waiting = self._take(now)
                 due = self._due()
                 look, self._peers_in_doubt = self._peers_in_doubt, False
             if look:
                 self._part()
             if self._sync_ends is not None and now > self._sync_ends:
                 self._do_without_snapshot(now)
+            batch = self._transactions(waiting)
             if due is not None and (ticked[0] != due or now - ticked[1] >= _RECHECK_S):
                 batch.append(tick(due))
                 ticked = (due, now)
-            if batch and not self._put(batch):
+            if batch and not self._put(batch, waiting):
                 time.sleep(_RETRY_S)
 
     def _do_without_snapshot(self, now: float) -> None:
@@ -347,15 +349,22 @@ class CometEngine:
             told = self.trouble or "nobody is there."
             self._fail(RuntimeError(f"Neither a snapshot nor the first block came: {told}"))
 
-    def _put(self, batch: list[bytes]) -> bool:
+    def _transactions(self, waiting: list[_Waiting]) -> list[bytes]:
+        """Together what may wait, alone what may not: others shall not have to hear of that, and CometBFT asks why.
+        A node that does not know the state yet is wrong about it, but does not offer either."""
+        envelopes = [one.envelope for one in waiting]
+        may = self._application.admit(envelopes)
+        alone = [envelope.data for envelope, one in zip(envelopes, may, strict=True) if not one]
+        return transactions(envelope.data for envelope, one in zip(envelopes, may, strict=True) if one) + alone
+
+    def _put(self, batch: list[bytes], waiting: list[_Waiting]) -> bool:
         """Offer a batch. What the pool does not take, for want of room or since CometBFT is starting, waits."""
         try:
             return not any("mempool is full" in why for why in self._rpc.offer(batch))
         except RpcUnreachable:
             with self._lock:
-                for data in batch:
-                    if data in self._waiting:
-                        self._waiting[data].offered = 0.0
+                for one in waiting:
+                    one.offered = 0.0
             return False
 
     def _part(self) -> None:
@@ -369,20 +378,19 @@ class CometEngine:
         elif not all(map(self._welcome, peers)):
             self._process.again()
 
-    def _take(self, now: float) -> list[bytes]:
+    def _take(self, now: float) -> list[_Waiting]:
         """What is new, then what has had no block for long."""
         if not self._inbox:
             self._inbox.extend(data for data, one in self._waiting.items() if now - one.offered >= _AGAIN_S)
-        batch: list[bytes] = []
+        taken: list[_Waiting] = []
         size = 0
-        while self._inbox and len(batch) < _BATCH and size < _BATCH_BYTES:
-            data = self._inbox.popleft()
-            waiting = self._waiting.get(data)
+        while self._inbox and len(taken) < _BATCH and size < _BATCH_BYTES:
+            waiting = self._waiting.get(self._inbox.popleft())
             if waiting is not None and now - waiting.offered >= _AGAIN_S:
                 waiting.offered = now
-                batch.append(data)
-                size += len(data)
-        return batch
+                taken.append(waiting)
+                size += len(waiting.envelope.data)
+        return taken
 
     def _due(self) -> int | None:
         return self._deadline if self._deadline is not None and self._deadline <= self._clock() else None

@@ -13,12 +13,11 @@ from typing import Any, NamedTuple
 
 from nacl.signing import SigningKey
 
-from tocsin.engine.cometbft.application import chain_id, validator_address
+from tocsin.engine.cometbft.application import BLOCK_BYTES, chain_id, validator_address
 from tocsin.kernel.genesis import Genesis
 
 HEARTBEAT_S = 60
 """Blocks come at least so often, or time would stand still (spec 4)."""
-_MAX_BLOCK_BYTES = 4 * 1024 * 1024
 _TRUSTED = "876000h"
 """A hundred years: how old the trusted block may be. Members name it anew for each sync, and the light client compares
 what it comes to with what all of them have."""
@@ -169,7 +168,7 @@ def _genesis(genesis: Genesis) -> dict[str, Any]:
         "chain_id": chain_id(genesis.digest),
         "initial_height": "1",
         "consensus_params": {
-            "block": {"max_bytes": str(_MAX_BLOCK_BYTES), "max_gas": "-1"},
+            "block": {"max_bytes": str(BLOCK_BYTES), "max_gas": "-1"},
             "evidence": {"max_age_num_blocks": "100000", "max_age_duration": "172800000000000", "max_bytes": "1048576"},
             "validator": {"pub_key_types": ["ed25519"]},
             "version": {"app": str(genesis.protocol)},

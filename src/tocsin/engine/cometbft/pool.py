@@ -1,6 +1,6 @@
-"""The application's side of CometBFT's pool: which transactions may wait, and what was found out about each.
+"""The application's side of CometBFT's pool: which envelopes may wait, and what was found out about each.
 
-A transaction is read and its signatures are verified when it first comes; the result is kept until the block that
+An envelope is read and its signatures are verified when it first comes; the result is kept until the block that
 holds it. Admission is the kernel's own, against a draft of the next block that starts anew with each commit.
 """
 
@@ -49,6 +49,7 @@ class Pool:
         self._bytes = 0
         self._draft = Draft(ledger.state, 0, {})
         self._admitted: dict[str, int] = {}
+        self._expected: set[bytes] = set()
 
     def reset(self) -> None:
         """CometBFT's pool is empty."""
@@ -56,21 +57,27 @@ class Pool:
         self._bytes = 0
         self._start()
 
-    def advance(self, txs: Iterable[bytes]) -> None:
+    def advance(self, consumed: Iterable[Envelope]) -> None:
         """A block with these is kept; what still waits will be checked again."""
-        for tx in txs:
-            self._forget(tx)
+        for envelope in consumed:
+            self._forget(envelope.data)
         self._start()
 
     def _start(self) -> None:
         self._draft = Draft(self._ledger.state, 0, {})
         self._admitted = {}
+        self._expected = set()
 
-    def verify(self, txs: Sequence[bytes], lock: RLock) -> None:
+    def verify(self, many: Sequence[bytes], lock: RLock) -> None:
         """Read those that are new, and verify their signatures outside the lock."""
         with lock:
-            fresh = {tx: None for tx in txs if tx not in self._known and not tx.startswith(TICK)}
-            envelopes = [read for tx in fresh if isinstance(read := decode(tx), Envelope)]
+            fresh = {data: None for data in many if data not in self._known and not data.startswith(TICK)}
+        self.verify_read([read for data in fresh if isinstance(read := decode(data), Envelope)], lock)
+
+    def verify_read(self, many: Sequence[Envelope], lock: RLock) -> None:
+        """Verify the signatures of those that are new, outside the lock."""
+        with lock:
+            envelopes = [envelope for envelope in many if envelope.data not in self._known]
             keyed = self._ledger.state.keyed
             wanted = checks(self._ledger.state, envelopes)
         if not envelopes:
@@ -80,34 +87,47 @@ class Pool:
             for envelope, row, told in zip(envelopes, wanted, verdicts, strict=True):
                 self._remember(_Known(envelope, row, told, keyed))
 
+    def admit(self, data: bytes) -> bool:
+        """Whether an envelope given to this node may wait; CometBFT's own question about it is then answered by yes,
+        once and until the next block. One that waits already may not."""
+        if data not in self._expected and not self._admit(data):
+            self._expected.add(data)
+        return data in self._expected
+
     def check(self, data: bytes) -> Reason:
-        """Whether a transaction may wait, after those that wait already; forgets it if not."""
+        """Whether an envelope, or a tick, may wait, after those that wait already; forgets it if not."""
         if data.startswith(TICK):
             return self._check_tick(data)
+        if data in self._expected:
+            self._expected.remove(data)
+            return Reason.ACCEPTED
+        reason = self._admit(data)
+        if reason:
+            self._forget(data)
+        return reason
+
+    def _admit(self, data: bytes) -> Reason:
         known = self._get(data)
         if isinstance(known, Refusal):
             return known.reason
         draft = self._draft
         # By this node's clock: block time may lag by the gap since the last block, and catches up before the next.
         draft.at = max(self._clock(), self._ledger.state.meta.at)
-        reason = admit(draft, known.envelope, known.verdicts[0], self._admitted)
-        if reason:
-            self._forget(data)
-        return reason
+        return admit(draft, known.envelope, known.verdicts[0], self._admitted)
 
     def _check_tick(self, data: bytes) -> Reason:
         deadline = self._ledger.state.next_deadline()
         due = deadline is not None and deadline <= self._clock() and data == tick(deadline)
         return Reason.ACCEPTED if due else Reason.EXPIRED
 
-    def take(self, txs: Sequence[bytes]) -> tuple[list[Reason], list[Envelope], list[list[bool]]]:
-        """For a block: a code for each transaction, 0 if it can be read; those envelopes; their verdicts."""
+    def take(self, many: Sequence[bytes]) -> tuple[list[Reason], list[Envelope], list[list[bool]]]:
+        """For a block: a code for each of these, 0 if it can be read; those envelopes; their verdicts."""
         codes: list[Reason] = []
         envelopes: list[Envelope] = []
         verdicts: list[list[bool]] = []
-        self._read_together(txs)
-        for tx in txs:
-            known = self._get(tx)
+        self._read_together(many)
+        for data in many:
+            known = self._get(data)
             if isinstance(known, Refusal):
                 codes.append(known.reason)
                 continue
@@ -116,9 +136,9 @@ class Pool:
             verdicts.append(known.verdicts)
         return codes, envelopes, verdicts
 
-    def _read_together(self, txs: Sequence[bytes]) -> None:
+    def _read_together(self, many: Sequence[bytes]) -> None:
         """What was not checked before, at a replay or when catching up, is verified in one go."""
-        envelopes = [read for tx in txs if tx not in self._known and isinstance(read := decode(tx), Envelope)]
+        envelopes = [read for data in many if data not in self._known and isinstance(read := decode(data), Envelope)]
         if not envelopes:
             return
         state = self._ledger.state

@@ -346,6 +346,11 @@ def read_request(data: bytes) -> Request:
     return request
 
 
+def size_in_block(transaction: bytes) -> int:
+    """Bytes that a transaction takes of `max_tx_bytes`."""
+    return 1 + len(varint(len(transaction))) + len(transaction)
+
+
 def frame(answer: Answer) -> bytes:
     """One response in its frame."""
     data = encode(answer)

@@ -84,7 +84,7 @@ class EmbeddedEngine:
         envelope = decode(data)
         if isinstance(envelope, Refusal):
             return envelope
-        ticket = Ticket()
+        ticket = Ticket(envelope.digest)
         with self._lock:
             if self._stopping:
                 raise EngineHalted.because(self._error)

@@ -17,8 +17,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
-from tocsin.engine.port import Engine, EngineBusy, EngineHalted, Ticket
-from tocsin.kernel.envelope import MAX_RELAY_ENVELOPE, Refusal, decode, encode
+from tocsin.engine.port import Engine, EngineBusy, EngineHalted, Receipt, Ticket
+from tocsin.kernel.envelope import MAX_RELAY_ENVELOPE, Refusal, encode
 from tocsin.kernel.genesis import decode_genesis
 from tocsin.kernel.state import State
 from tocsin.node.finality.finality import Finality
@@ -33,6 +33,8 @@ from tocsin.tlog.note import ED25519
 MAX_WAIT_S = 30.0
 BLOCKS_BYTES = 4 * 1024 * 1024
 """Of envelopes, after which an answer with blocks is full."""
+BATCH, BATCH_BYTES = 256, 1024 * 1024
+"""Envelopes that may come in one request."""
 BODY_S = 10.0
 """In which a request's body must be here."""
 _TICK_S = 0.02
@@ -135,6 +137,7 @@ class _Routes:
             Route("/steps", self.steps),
             Route("/receipts/{digest:str}", self.receipt),
             Route("/envelopes", self.submit, methods=["POST"]),
+            Route("/envelopes/batch", self.submit_batch, methods=["POST"]),
             Route("/status", self.status),
         ]
 
@@ -201,10 +204,22 @@ class _Routes:
             answer = await run_in_threadpool(live.engine.submit, data)
         except (EngineBusy, EngineHalted) as error:
             raise _No(503, str(error)) from None
-        if isinstance(answer, Refusal):
-            return _refused(answer)
-        await self._settled(answer, _wait(request))
-        return _told(answer, _digest(data))
+        if isinstance(answer, Ticket):
+            await self._settled(answer, _wait(request))
+        status, told = _told(answer)
+        return _json(told, status)
+
+    @_network
+    async def submit_batch(self, live: Network, request: Request) -> Response:
+        lines = (await _body(request, BATCH_BYTES)).split(b"\n")
+        if len(lines) > BATCH:
+            raise _No(413, f"At most {BATCH} envelopes are taken at once.")
+        until = monotonic() + _wait(request)
+        answers = await run_in_threadpool(_submit_all, live.engine, lines)
+        for answer in answers:
+            if isinstance(answer, Ticket):
+                await self._settled(answer, until - monotonic())
+        return _json([_told(answer)[1] for answer in answers])
 
     async def _settled(self, ticket: Ticket, wait_s: float) -> None:
         """Wait for a ticket, but not beyond the network's end here."""
@@ -216,7 +231,7 @@ class _Routes:
                 loop.call_soon_threadsafe(settled.set)
 
         until = monotonic() + wait_s
-        if wait_s:
+        if wait_s > 0:
             ticket.add_done_callback(tell)
         while not ticket.done() and monotonic() < until and not self.served.closing:
             with suppress(TimeoutError):
@@ -332,29 +347,29 @@ def _refuse(status: int, sentence: str) -> Response:
     return _json({"error": sentence}, status)
 
 
-def _refused(refusal: Refusal) -> Response:
-    reason = refusal.reason
-    return _json(
-        {"reason": int(reason), "name": reason.name, "sentence": describe(refusal), "detail": refusal.detail}, 422
-    )
+def _submit_all(engine: Engine, many: list[bytes]) -> list[Ticket | Refusal | Exception]:
+    answers: list[Ticket | Refusal | Exception] = []
+    for data in many:
+        try:
+            answers.append(engine.submit(data))
+        except (EngineBusy, EngineHalted) as error:
+            answers.append(error)
+    return answers
 
 
-def _digest(data: bytes) -> str:
-    read = decode(data)
-    assert not isinstance(read, Refusal)
-    return read.digest
-
-
-def _told(ticket: Ticket, digest: str) -> Response:
-    if not ticket.done():
-        return _json({"digest": digest}, 202)
-    try:
-        answer = ticket.result()
-    except EngineHalted as error:
-        return _refuse(503, str(error))
-    if isinstance(answer, Refusal):
-        return _refused(answer)
-    return _json({"digest": digest, "receipt": [answer.digest, answer.height, answer.codes]})
+def _told(answer: Ticket | Receipt | Refusal | Exception) -> tuple[int, dict[str, Any]]:
+    """Status and content of what is said of an envelope that was handed in."""
+    match answer:
+        case Ticket() if not answer.done():
+            return 202, {"digest": answer.digest}
+        case Ticket():
+            return _told(answer.exception() or answer.result())
+        case Refusal(reason, detail):
+            sentence = describe(answer)
+            return 422, {"reason": int(reason), "name": reason.name, "sentence": sentence, "detail": detail}
+        case Exception():
+            return 503, {"error": str(answer)}
+    return 200, {"digest": answer.digest, "receipt": [answer.digest, answer.height, answer.codes]}
 
 
 def _find_receipt(records: NetworkStore, digest: str) -> tuple[str, int, list[int]] | None:

@@ -2,7 +2,7 @@
 
 import ssl
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple, TypeVar
@@ -168,16 +168,29 @@ class Remote:
 
     def submit(self, envelope: bytes, wait_s: float = 0) -> str | Taken | Refusal:
         """Hand an envelope in: its digest, or its receipt if it came in time, or why no block may hold it."""
-        status, data = self._call("POST", "envelopes", MAX_ANSWER, wait_s, {"wait": f"{wait_s:g}"}, envelope)
-        answer: dict[str, Any] = self._read(data, dict)
+        _, data = self._call("POST", "envelopes", MAX_ANSWER, wait_s, {"wait": f"{wait_s:g}"}, envelope)
+        answer = self._told(self._read(data, dict))
+        if isinstance(answer, RemoteError):
+            raise answer
+        return answer
+
+    def submit_batch(self, envelopes: Sequence[bytes]) -> list[str | Taken | Refusal | RemoteError]:
+        """Hand several in, as many as a node takes at once; what it says of each."""
+        _, data = self._call("POST", "envelopes/batch", MAX_ANSWER, 0, None, b"\n".join(envelopes))
+        answers = self._read(data, list[dict[str, Any]])
+        if len(answers) != len(envelopes):
+            raise RemoteError(f"{self.url} was given {len(envelopes)} envelopes and speaks of {len(answers)}.")
+        return [self._told(answer) for answer in answers]
+
+    def _told(self, answer: dict[str, Any]) -> str | Taken | Refusal | RemoteError:
         try:
-            if status == 200:
+            if "receipt" in answer:
                 return msgspec.convert(answer["receipt"], Taken)
-            if status == 202:
+            if "digest" in answer:
                 return str(answer["digest"])
             if "reason" in answer:
                 return Refusal(Reason(answer["reason"]), str(answer.get("detail", "")))
-            raise RemoteError(f"{self.url} does not take the envelope now: {str(answer['error'])[:300]}")
+            return RemoteError(f"{self.url} does not take the envelope now: {str(answer['error'])[:300]}")
         except (KeyError, TypeError, ValueError) as error:
             raise RemoteError(f"{self.url} gave an answer that cannot be read ({error}).") from None
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic, sleep
@@ -21,11 +22,12 @@ _READY_S = 60.0
 
 
 class Kvstore:
-    """A running network. `rpcs`: the nodes' sockets."""
+    """A running network. `rpc`: the first node's socket."""
 
     def __init__(self, processes: Sequence[Process], rpcs: Sequence[Path]) -> None:
         self._processes = processes
-        self.rpcs = rpcs
+        self.rpc = rpcs[0]
+        self.offers = [partial(_offer, Rpc(path)) for path in rpcs]
 
     def cpu(self) -> float:
         """CPU seconds of all nodes so far."""
@@ -58,6 +60,17 @@ def running(program: Path, folder: Path, genesis: Genesis, validators: int, comm
     finally:
         for process in processes:
             process.stop()
+
+
+def _offer(rpc: Rpc, batch: Sequence[bytes]) -> list[bytes]:
+    """A load's `Offer`."""
+    try:
+        answers = rpc.offer(batch)
+    except RpcUnreachable as error:
+        raise LoadFailed(f"{error} Look at its cometbft.log.") from error
+    if wrong := [why for why in answers if why and "mempool is full" not in why]:
+        raise LoadFailed(f"CometBFT took no more: {wrong[0]}")
+    return [data for data, why in zip(batch, answers, strict=True) if why]
 
 
 def _instead(config: Path, seeds: Sequence[bytes]) -> None:

@@ -1,19 +1,21 @@
-"""The load: one program that sends transactions to CometBFT's RPC, and sees in which block each of them is.
+"""The load: one program that sends transactions to nodes, and sees in which block each of them is.
 
-It is the same for the kvstore and for Tocsin. Transactions go to the nodes in turn, in batches; a block counts as soon
+It is the same for the kvstore and for Tocsin: each gets them where its users hand them in, CometBFT's RPC or a node's
+HTTP. Transactions go to the nodes in turn, in batches; a block counts as soon
 as the first node's application has executed and kept it. Either as many as possible are on their way (`window`), or
 they come at fixed times (`rate`), each timed from when it should have been sent, so that no stall is hidden.
 """
 
 import threading
 import time
-from base64 import b64encode
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from base64 import b64decode
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 from tocsin.engine.cometbft.rpc import Rpc, RpcError, RpcUnreachable
+from tocsin.engine.cometbft.transactions import envelopes
 from tocsin.lab.bench.net.work import Step, Work
 
 BATCH = 64
@@ -52,15 +54,20 @@ class Figures(NamedTuple):
     p99_s: float
 
 
-def drive(rpcs: Sequence[Path], steps: Sequence[Step], window: int, rate: float | None = None) -> Loaded:
-    """Send everything, and wait until it is in blocks. `rpcs`: sockets of the nodes' CometBFT; `window`: the most
-    that are on their way, from the oldest without a block to the newest; `rate`: a second.
+Offer = Callable[[Sequence[bytes]], list[bytes]]
+"""Hands transactions to a node; returns those that it has no room for now. Raises LoadFailed."""
+
+
+def drive(
+    offers: Sequence[Offer], rpc: Path, steps: Sequence[Step], window: int, rate: float | None = None
+) -> Loaded:
+    """Send everything, and wait until it is in blocks. `offers`: a node each; `rpc`: socket of the first one's
+    CometBFT; `window`: the most that are on their way, from the oldest without a block to the newest; `rate`: a second.
 
     Raises LoadFailed.
     """
     with ExitStack() as stack:
-        links = [stack.enter_context(closing(Rpc(path))) for path in rpcs]
-        watch = _Watch(Rpc(rpcs[0]), steps)
+        watch = _Watch(Rpc(rpc), steps)
         stack.callback(watch.stop)
         sent = [0.0] * len(steps)
         start = time.perf_counter()
@@ -77,26 +84,19 @@ def drive(rpcs: Sequence[Path], steps: Sequence[Step], window: int, rate: float 
             if upto == next_:
                 watch.wait()
                 continue
-            _offer(links[turn % len(links)], [step.data for step in steps[next_:upto]])
+            _offer(offers[turn % len(offers)], [step.data for step in steps[next_:upto]])
             turn += 1
             next_ = upto
         return Loaded(watch.blocks, sent)
 
 
-def _offer(rpc: Rpc, batch: list[bytes]) -> None:
-    """Again where the pool is full, or CometBFT too busy to answer in time."""
+def _offer(offer: Offer, batch: list[bytes]) -> None:
+    """Again where there is no room."""
     until = time.perf_counter() + PATIENCE_S
-    while batch:
-        try:
-            answers = rpc.offer(batch)
-        except RpcUnreachable as error:
-            raise LoadFailed(f"{error} Look at its cometbft.log.") from error
-        wrong = [why for why in answers if why and "mempool is full" not in why]
-        if wrong or time.perf_counter() > until:
-            raise LoadFailed(f"CometBFT took no more: {(wrong or answers)[0]}")
-        batch = [data for data, why in zip(batch, answers, strict=True) if why]
-        if batch:
-            time.sleep(LOOK_S)
+    while batch := offer(batch):
+        if time.perf_counter() > until:
+            raise LoadFailed(f"A node had no room for {PATIENCE_S:g} s.")
+        time.sleep(LOOK_S)
 
 
 class _Watch:
@@ -107,7 +107,7 @@ class _Watch:
         self.oldest = 0
         """Place of the first transaction without a block."""
         self._rpc = rpc
-        self._places = {b64encode(step.data).decode(): place for place, step in enumerate(steps)}
+        self._places = {step.data: place for place, step in enumerate(steps)}
         self._done = bytearray(len(steps))
         self._last = time.perf_counter()
         self._news = threading.Event()
@@ -152,7 +152,7 @@ class _Watch:
 
     def _take(self, height: int, at: float) -> None:
         held = self._rpc.call("block", height=str(height))["block"]["data"]["txs"]
-        places = [self._places[tx] for tx in held if tx in self._places]
+        places = [self._places[data] for tx in held for data in envelopes(b64decode(tx)) if data in self._places]
         if not places:
             return
         for place in places:

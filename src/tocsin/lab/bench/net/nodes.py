@@ -4,13 +4,15 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from tocsin.engine.cometbft.home import node_id
-from tocsin.kernel.envelope import encode
+from tocsin.kernel.envelope import Refusal, encode
 from tocsin.kernel.leaves import Recorded
 from tocsin.lab.bench.net.load import LoadFailed
 from tocsin.lab.bench.net.processes import bytes_in, child_of, cpu_s, free_ports, machine_s
@@ -21,7 +23,8 @@ from tocsin.node.home.config import CometUse, Config, NetworkUse
 from tocsin.node.keys import Keystore
 from tocsin.node.station import found_here
 from tocsin.node.trial import testnet
-from tocsin.node.web.remote import Remote, RemoteError, caller
+from tocsin.node.web.http import BATCH, BATCH_BYTES
+from tocsin.node.web.remote import Remote, RemoteError, caller, describe
 from tocsin.store.store import Store
 from tocsin.tlog import NoteError, checkpoint, note
 
@@ -61,7 +64,7 @@ class Kept(NamedTuple):
 
 
 class Nodes:
-    """A running network. `rpcs`: the sockets of the nodes' CometBFT."""
+    """A running network. `rpc`: the socket of the first node's CometBFT."""
 
     def __init__(self, folder: Path, world: World, tree: testnet.Tree) -> None:
         self._folder = folder
@@ -72,7 +75,9 @@ class Nodes:
         self._first = tree.nodes[0]
         homes = [places.comet_home(data, world.origin) for data in self._data]
         self._homes = homes
-        self.rpcs = [home / "run" / "rpc" for home in homes]
+        self.rpc = homes[0] / "run" / "rpc"
+        client = caller()
+        self.offers = [partial(_offer, Remote(client, node.url, world.origin)) for node in tree.nodes]
 
     def cost(self) -> Cost:
         """So far."""
@@ -127,6 +132,25 @@ class Nodes:
                 )
                 for block in store.network(self._world.origin).blocks()
             ]
+
+
+def _offer(remote: Remote, batch: Sequence[bytes]) -> list[bytes]:
+    """A load's `Offer`, in as many requests as its bytes need."""
+    busy: list[bytes] = []
+    while batch:
+        sizes = accumulate(len(data) + 1 for data in batch)
+        most = min(BATCH, sum(1 for size in sizes if size <= BATCH_BYTES))
+        part, batch = batch[:most], batch[most:]
+        try:
+            answers = remote.submit_batch(part)
+        except RemoteError as error:
+            raise LoadFailed(str(error)) from error
+        for data, answer in zip(part, answers, strict=True):
+            if isinstance(answer, RemoteError):
+                busy.append(data)
+            elif isinstance(answer, Refusal):
+                raise LoadFailed(describe(answer))
+    return busy
 
 
 def _final_size(remote: Remote) -> int:

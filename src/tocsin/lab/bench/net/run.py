@@ -115,12 +115,12 @@ def _ours(setting: Setting, world: World, validators: int, full: Work, sizes: Si
     with _place(setting.folder / "tocsin") as place:
         with nodes.running(place, world, validators, sizes.commit_ms) as net:
             before = net.cost()
-            loaded = drive(net.rpcs, full.steps, sizes.window)
+            loaded = drive(net.offers, net.rpc, full.steps, sizes.window)
             cost = net.cost().since(before)
             top = figures(loaded, full, sizes.window)
             calm, rate = _calm(world, full.acts, top.tx_per_s * sizes.share, sizes)
             with net.finals() as finals:
-                slow = drive(net.rpcs, calm.steps, len(calm.steps), rate)
+                slow = drive(net.offers, net.rpc, calm.steps, len(calm.steps), rate)
                 net.wait_final()
         kept = net.kept()
     _all_recorded(kept, full.messages + calm.messages)
@@ -152,9 +152,9 @@ def _kvstore(
     ):
         cpu = net.cpu()
         steps = pairs_like(full.steps)
-        top = figures(drive(net.rpcs, steps, sizes.window), full, sizes.window)
+        top = figures(drive(net.offers, net.rpc, steps, sizes.window), full, sizes.window)
         cpu = net.cpu() - cpu
-        eased = figures(drive(net.rpcs, pairs_like(calm.steps), len(calm.steps), rate), calm, 0)
+        eased = figures(drive(net.offers, net.rpc, pairs_like(calm.steps), len(calm.steps), rate), calm, 0)
     return {
         "tx_per_s": top.tx_per_s,
         "loaded_block_s": top.block_s,

@@ -1,0 +1,53 @@
+"""What CometBFT orders: transactions. Each is an envelope, or a group that one node was given in a moment (ADR 13).
+
+What CometBFT does for each transaction and each of its bytes, on each node and between each two, it then does for the
+whole group and a fifth of the bytes: envelopes name the same networks, members and messages over and over. Who is with
+whom in a group means nothing; each envelope stands or falls by itself.
+"""
+
+import zlib
+from collections.abc import Iterable, Sequence
+
+GROUP = 256
+"""Envelopes in a group, at most."""
+GROUP_BYTES = 192 * 1024
+"""Of envelopes in a group, at most, before they are compressed."""
+_HEAD = b"tocsin envelopes\n"
+_LEVEL = 1
+
+
+def envelopes(transaction: bytes, room: int = GROUP_BYTES) -> list[bytes]:
+    """What a transaction holds. A group that is not well-formed, or of more bytes than `room`, is taken for an
+    envelope, which it is not."""
+    if not transaction.startswith(_HEAD):
+        return [transaction]
+    room = min(room, GROUP_BYTES)
+    reader = zlib.decompressobj()
+    try:
+        lines = reader.decompress(transaction[len(_HEAD) :], room + 1)
+    except zlib.error:
+        return [transaction]
+    if not reader.eof or reader.unused_data or len(lines) > room:
+        return [transaction]
+    held = lines.split(b"\n", GROUP)
+    return [transaction] if len(held) > GROUP else held
+
+
+def together(held: Sequence[bytes]) -> bytes:
+    """One transaction of these, at least one."""
+    # An envelope is canonical JSON, which has no line's end within.
+    return held[0] if len(held) == 1 else _HEAD + zlib.compress(b"\n".join(held), _LEVEL)
+
+
+def transactions(waiting: Iterable[bytes]) -> list[bytes]:
+    """As few transactions as hold these envelopes, in their order."""
+    found: list[bytes] = []
+    held: list[bytes] = []
+    size = 0
+    for data in waiting:
+        if held and (len(held) == GROUP or size + len(data) > GROUP_BYTES):
+            found.append(together(held))
+            held, size = [], 0
+        held.append(data)
+        size += len(data) + 1
+    return [*found, together(held)] if held else found
