@@ -1,4 +1,4 @@
-"""Several envelopes in one transaction of CometBFT, through a real socket (ADR 13)."""
+"""Several envelopes in one transaction of CometBFT, through a real socket (ADR 14)."""
 
 import resource
 import zlib

@@ -31,7 +31,7 @@ from tocsin.kernel.block import Outcome
 from tocsin.kernel.digest import message_id
 from tocsin.kernel.reasons import Reason
 
-EXAMPLES, STEPS = 300, 50
+EXAMPLES, STEPS = 200, 50
 UP, DOWN = "up.example/u", "down.example/d"
 HERE = st.sampled_from((DOWN, DOWN, UP))
 CARRIED = st.sampled_from(("constitution", "constitution", "constitution", "peering", "incident", "report", "review"))

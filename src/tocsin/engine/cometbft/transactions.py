@@ -1,4 +1,4 @@
-"""What CometBFT orders: transactions. Each is an envelope, or a group that one node was given in a moment (ADR 13).
+"""What CometBFT orders: transactions. Each is an envelope, or a group that one node was given in a moment (ADR 14).
 
 What CometBFT does for each transaction and each of its bytes, on each node and between each two, it then does for the
 whole group and a fifth of the bytes: envelopes name the same networks, members and messages over and over. Who is with
