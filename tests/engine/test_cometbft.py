@@ -4,6 +4,7 @@ import os
 import queue
 import signal
 import time
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tocsin.engine.cometbft.engine import CometEngine
 from tocsin.engine.cometbft.heights import Heights
 from tocsin.engine.cometbft.home import node_id
 from tocsin.engine.cometbft.rpc import Rpc
+from tocsin.engine.cometbft.transactions import envelopes
 from tocsin.engine.port import Engine, EngineBusy, EngineHalted, Ticket
 from tocsin.kernel import block as kernel
 from tocsin.kernel.acts import Leave
@@ -90,9 +92,7 @@ def test_four_validators_agree_and_go_on_without_one(four: list[Node]) -> None:
     assert refusal(four[1].engine.submit(envelope.data)) == Reason.SEEN_BEFORE
     # A deadline is met on all of them at once, with no envelope.
     ends = f'"leaf":"lapsed","id":"{message_id(envelope.digest, 0)}"'.encode()
-    lapsed = next(
-        block for block in four[2].engine.blocks(last.height) if any(ends in leaf for leaf in block.leaves)
-    )
+    lapsed = next(block for block in four[2].engine.blocks(last.height) if any(ends in leaf for leaf in block.leaves))
     assert lapsed.at >= last.at + world.window_ms
     assert list(lapsed.envelopes) == []
     agreed(four, lapsed.height)
@@ -147,9 +147,7 @@ def test_rule_13_who_hears_of_a_block_may_submit_the_next(bench: CometBench) -> 
     """Callbacks run within Commit; what they submit is offered by another thread."""
     told: queue.Queue[Ticket | Refusal] = queue.Queue()
     ticket = taken(bench.engine.submit(bench.world.present("district-00", 1, now()).data))
-    ticket.add_done_callback(
-        lambda _: told.put(bench.engine.submit(bench.world.present("district-00", 2, now()).data))
-    )
+    ticket.add_done_callback(lambda _: told.put(bench.engine.submit(bench.world.present("district-00", 2, now()).data)))
     assert receipt(told.get(timeout=PATIENCE_S)).height > receipt(ticket).height
 
 
@@ -223,9 +221,7 @@ def test_a_full_disk_halts_the_engine(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("hangs", [False, True])
-def test_who_is_expelled_loses_its_connections(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: bool
-) -> None:
+def test_who_is_expelled_loses_its_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: bool) -> None:
     """Also if CometBFT does not say at once whom it is connected to."""
     world, ports = new_world(1), [free_port(), free_port()]
     others = {node_id(node_seed(world.origin, 1)): world.members[6]}
@@ -280,3 +276,23 @@ def test_who_sends_again_what_waits_hears_the_same(bench: CometBench) -> None:
     first, again = bench.engine.submit(envelope.data), bench.engine.submit(envelope.data)
     assert receipt(first) == receipt(again)
     assert refusal(bench.engine.submit(envelope.data)) == Reason.SEEN_BEFORE
+
+
+def test_what_is_given_in_a_moment_travels_together(bench: CometBench) -> None:
+    """And what is refused takes nothing with it."""
+    world = bench.world
+    receipt(bench.engine.submit(world.present("district-02", 1, now()).data))  # CometBFT has come up
+    many = [world.present("district-00", 1, now() + number).data for number in range(300)]
+    late = world.present("district-01", 1, now() - 10_000_000).data
+    tickets = [bench.engine.submit(data) for data in [*many[:150], late, *many[150:]]]
+    assert refusal(tickets.pop(150)) == Reason.EXPIRED
+    receipts = [receipt(ticket) for ticket in tickets]
+    assert sorted(receipts, key=lambda one: (one.height, one.position)) == receipts
+    rpc = Rpc(bench.engine.rpc)
+    last = int(rpc.call("status")["sync_info"]["latest_block_height"])
+    held = [
+        b64decode(tx) for at in range(1, last + 1) for tx in rpc.call("block", height=str(at))["block"]["data"]["txs"]
+    ]
+    rpc.close()
+    assert [data for tx in held for data in envelopes(tx)][1:] == many
+    assert len(held) < 20

@@ -4,12 +4,14 @@ import resource
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine.abci import Driver, stamp
+from tests.fuzz.dice import mutate
 from tests.store.world import CREATED, World
 from tocsin.engine.cometbft import application, wire
 from tocsin.engine.cometbft.transactions import GROUP, GROUP_BYTES, envelopes, together, transactions
@@ -76,6 +78,13 @@ def test_no_group_is_larger_than_allowed() -> None:
 
 def raw(data: bytes) -> bytes:
     return HEAD + zlib.compress(data)
+
+
+@given(chance=st.randoms(use_true_random=False), room=st.integers(0, 20_000))
+def test_whatever_bytes_come_nothing_raises_and_no_more_comes_out_than_there_is_room(chance: Random, room: int) -> None:
+    tx = HEAD + mutate(chance, together(case())[len(HEAD) :])
+    held = envelopes(tx, room)
+    assert held == [tx] or len(b"\n".join(held)) <= room
 
 
 @pytest.mark.parametrize(

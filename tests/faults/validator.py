@@ -28,6 +28,7 @@ from tocsin.engine.cometbft.application import Application
 from tocsin.engine.cometbft.engine import CometEngine
 from tocsin.engine.cometbft.heights import begun
 from tocsin.engine.cometbft.home import Settings, Sync, first_votes
+from tocsin.engine.cometbft.transactions import envelopes, together
 from tocsin.engine.port import EngineBusy, EngineHalted, Receipt, Ticket
 from tocsin.engine.signatures import Verifier
 from tocsin.kernel import block as kernel
@@ -92,17 +93,21 @@ class Liar(Application):
         return answer
 
     def _spoilt(self, txs: tuple[bytes, ...]) -> tuple[bytes, ...]:
-        """Bytes that are nothing, an envelope of an old block, one twice, one with another signature."""
+        """Bytes that are nothing, an envelope of an old block, one twice, one with another signature, each alone or in a
+        group; a group that does not unpack, and one that would fill the memory."""
         old = [one for block in self.ledger.records.blocks(1) for one in block.envelopes]  # type: ignore[attr-defined]
-        bad = [self.chance.randbytes(64)]
+        bad = [self.chance.randbytes(64).replace(b"\n", b"")]
         bad += [self.chance.choice(old)] if old else []
-        bad += [txs[0], _forged(txs[0])] if txs else []
+        if txs:
+            first = envelopes(txs[0])[0]
+            bad += [first, _forged(first)]
+        bad += [together(bad), together(bad)[:-1], together([bytes(20_000_000), b""])]
         return (*txs, self.chance.choice(bad))
 
 
-def _forged(tx: bytes) -> bytes:
-    place = tx.index(b'"sig":"') + 10
-    return tx[:place] + (b"A" if tx[place : place + 1] != b"A" else b"B") + tx[place + 1 :]
+def _forged(envelope: bytes) -> bytes:
+    place = envelope.index(b'"sig":"') + 10
+    return envelope[:place] + (b"A" if envelope[place : place + 1] != b"A" else b"B") + envelope[place + 1 :]
 
 
 class Told(CometEngine):

@@ -9,12 +9,13 @@ import pytest
 
 from tests.node.net import Nodes, now, opened
 from tocsin.client.signing import sign_acts
+from tocsin.engine.port import Engine, EngineBusy, Ticket
 from tocsin.kernel.acts import Present
 from tocsin.kernel.envelope import MAX_RELAY_ENVELOPE, Refusal
 from tocsin.kernel.reasons import Reason
 from tocsin.node.trial import testnet
 from tocsin.node.web import http
-from tocsin.node.web.remote import Remote, Taken, call
+from tocsin.node.web.remote import Remote, RemoteError, Taken, call
 from tocsin.tlog import note
 from tocsin.tlog.audit import audit
 from tocsin.tlog.note import parse_vkey
@@ -90,6 +91,49 @@ def test_without_waiting_there_is_a_digest_to_ask_for(nodes: Nodes) -> None:
     assert isinstance(answer, str | Taken)
 
 
+def test_of_a_batch_each_envelope_gets_its_own_answer(nodes: Nodes) -> None:
+    good = [present(nodes, ONE, day) for day in range(20_010, 20_015)]
+    batch = [*good, b"", b"{}", present(nodes, ONE, 20_002, "0" * 64), good[0]]
+    status, said = get(nodes, f"/{ORIGIN}/envelopes/batch?wait=10", "POST", b"\n".join(batch), ONE)
+    assert status == 200
+    answers = json.loads(said)
+    assert [answer["receipt"][2] for answer in answers[:5]] == [[0]] * 5
+    assert [answer["reason"] for answer in answers[5:8]] == [
+        Reason.NOT_JSON, Reason.WRONG_SHAPE, Reason.OTHER_GENESIS,
+    ]  # fmt: skip
+    # Whether the second of two reached the same block, or none.
+    assert answers[8].get("reason") == Reason.SEEN_BEFORE or answers[8]["receipt"] == answers[0]["receipt"]
+    again = nodes.remote(ONE, ORIGIN).submit_batch(good[:2])
+    assert all(isinstance(one, str) or (isinstance(one, Refusal) and one.reason == Reason.SEEN_BEFORE) for one in again)
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [(b"\n" * http.BATCH, b"At most 256 envelopes"), (b"x" * (http.BATCH_BYTES + 1), b"At most 1048576 bytes")],
+)
+def test_too_large_a_batch_is_refused_as_a_whole(nodes: Nodes, body: bytes, sentence: bytes) -> None:
+    status, said = get(nodes, f"/{ORIGIN}/envelopes/batch", "POST", body)
+    assert status == 413
+    assert sentence in said
+
+
+def test_a_batch_that_finds_no_room_says_so_of_each(
+    nodes: Nodes, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = iter((True, False, True))
+    submit = type(nodes.live(TWO, ORIGIN).engine).submit
+
+    def full(self: Engine, data: bytes) -> Ticket | Refusal:
+        if next(room):
+            return submit(self, data)  # type: ignore[arg-type]
+        raise EngineBusy("16384 envelopes wait already.")
+
+    monkeypatch.setattr(type(nodes.live(TWO, ORIGIN).engine), "submit", full)
+    answers = remote.submit_batch([present(nodes, TWO, day) for day in range(20_020, 20_023)])
+    assert [type(one) for one in answers] == [str, RemoteError, str]
+    assert "16384 envelopes wait already" in str(answers[1])
+
+
 def test_what_is_no_envelope_is_refused_with_its_reason(nodes: Nodes, remote: Remote) -> None:
     for data, reason in (
         (b"", Reason.NOT_JSON),
@@ -140,6 +184,7 @@ def test_what_is_no_envelope_is_refused_with_its_reason(nodes: Nodes, remote: Re
         (f"/{ORIGIN}/sent?since=-{'9' * 17}&to={'x' * 5000}", 200),
         (f"/{ORIGIN}/sent?since={'9' * 30}", 400),
         (f"/{ORIGIN}/envelopes", 405),
+        (f"/{ORIGIN}/envelopes/batch", 405),
         ("/witness/add-checkpoint", 404),
     ],
 )
