@@ -14,11 +14,13 @@ from tests.engine.abci import Driver, stamp
 from tests.fuzz.dice import mutate
 from tests.store.world import CREATED, World
 from tocsin.engine.cometbft import application, wire
+from tocsin.engine.cometbft.pool import Admission
 from tocsin.engine.cometbft.transactions import GROUP, GROUP_BYTES, envelopes, together, transactions
 from tocsin.kernel.envelope import Envelope, decode
 from tocsin.kernel.genesis import Check
 from tocsin.kernel.reasons import Reason
 
+LET_IN, WAITS, REFUSED = Admission
 AT = CREATED + 1000
 WORLD = World(validators=4)
 LINES = st.lists(st.binary(min_size=1).filter(lambda data: b"\n" not in data and not data.startswith(b"tocsin")))
@@ -184,18 +186,23 @@ def test_one_that_is_left_stands_alone(app: Driver) -> None:
 
 def test_what_a_node_was_given_itself_is_let_in_once_whatever_it_comes_with(app: Driver) -> None:
     first, second, third = (read(data) for data in case()[:3])
-    assert app.application.admit([first, second, read(expired())]) == [True, True, False]
+    assert app.application.admit([first, second, read(expired())]) == [LET_IN, LET_IN, REFUSED]
     # Not offered yet, since CometBFT was not there: it may be offered again.
-    assert app.application.admit([second, third]) == [True, True]
+    assert app.application.admit([second, third]) == [LET_IN, LET_IN]
     assert app.check(together([first.data, second.data]))[0].code == 0
-    assert app.application.admit([first, third]) == [False, True]
-    assert app.check(together([first.data, second.data]), together([second.data, third.data]), third.data) == [
-        wire.TxResult(int(Reason.SEEN_BEFORE), log="SEEN_BEFORE", codespace="tocsin"),
-        wire.TxResult(),
-        wire.TxResult(int(Reason.SEEN_BEFORE), log="SEEN_BEFORE", codespace="tocsin"),
-    ]
+    assert app.application.admit([first, third]) == [WAITS, LET_IN]
+    groups = [together([first.data, second.data]), together([second.data, third.data]), third.data]
+    assert [result.code for result in app.check(*groups)] == [Reason.SEEN_BEFORE, 0, Reason.SEEN_BEFORE]
     app.block([], AT)
-    assert app.application.admit([first]) == [True], "after a block CometBFT asks about all that waits"
+    assert app.application.admit([first]) == [LET_IN], "after a block CometBFT asks about all that waits"
+    app.block([first.data], AT)
+    assert app.application.admit([first]) == [REFUSED]
+
+
+def test_what_came_in_anothers_group_waits_already(app: Driver) -> None:
+    """Who hands the same envelope to two nodes is not told by the second one that it was seen before."""
+    app.check(together(case()))
+    assert app.application.admit([read(data) for data in case()]) == [WAITS] * len(case())
 
 
 def test_each_signature_is_verified_once(app: Driver, monkeypatch: pytest.MonkeyPatch) -> None:

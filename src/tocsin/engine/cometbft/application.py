@@ -14,7 +14,7 @@ import msgspec
 
 from tocsin.engine.cometbft import wire
 from tocsin.engine.cometbft.heights import Heights
-from tocsin.engine.cometbft.pool import Pool
+from tocsin.engine.cometbft.pool import Admission, Pool
 from tocsin.engine.cometbft.restore import Restorable, Restore, SnapshotWrong, begin_anew
 from tocsin.engine.cometbft.snapshots import Snapshots
 from tocsin.engine.cometbft.transactions import envelopes, together
@@ -219,11 +219,11 @@ class Application:
                 results.append(_result(min(reasons)))
         return results
 
-    def admit(self, waiting: Sequence[Envelope]) -> list[bool]:
-        """Which envelopes given to this node may wait: the pool then lets them in, whatever they come together with."""
-        self._pool.verify_read(waiting, self.lock)
+    def admit(self, given: Sequence[Envelope]) -> list[Admission]:
+        """What becomes of envelopes that this node was given; those that are let in may come back in any group."""
+        self._pool.verify_read(given, self.lock)
         with self.lock:
-            return [self._pool.admit(envelope.data) for envelope in waiting]
+            return [self._pool.admit(envelope) for envelope in given]
 
     # Where it stands.
 

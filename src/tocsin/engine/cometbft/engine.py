@@ -17,7 +17,7 @@ from typing import Protocol
 from tocsin.engine.cometbft import home
 from tocsin.engine.cometbft.application import Application
 from tocsin.engine.cometbft.home import Settings
-from tocsin.engine.cometbft.pool import tick
+from tocsin.engine.cometbft.pool import Admission, tick
 from tocsin.engine.cometbft.process import Process
 from tocsin.engine.cometbft.restore import Restorable
 from tocsin.engine.cometbft.rpc import Rpc, RpcError, RpcUnreachable
@@ -350,12 +350,14 @@ class CometEngine:
             self._fail(RuntimeError(f"Neither a snapshot nor the first block came: {told}"))
 
     def _transactions(self, waiting: list[_Waiting]) -> list[bytes]:
-        """Together what may wait, alone what may not: others shall not have to hear of that, and CometBFT asks why.
-        A node that does not know the state yet is wrong about it, but does not offer either."""
-        envelopes = [one.envelope for one in waiting]
-        may = self._application.admit(envelopes)
-        alone = [envelope.data for envelope, one in zip(envelopes, may, strict=True) if not one]
-        return transactions(envelope.data for envelope, one in zip(envelopes, may, strict=True) if one) + alone
+        """Groups of what is let in, and alone what is refused: others shall not have to hear of that, and CometBFT
+        asks why. A node that does not know the state yet is wrong about it, but does not offer either."""
+        found: dict[Admission, list[bytes]] = {kind: [] for kind in Admission}
+        for one, kind in zip(waiting, self._application.admit([one.envelope for one in waiting]), strict=True):
+            found[kind].append(one.envelope.data)
+            # Only what never entered the pool is ever refused.
+            one.entered = one.entered or kind == Admission.WAITS
+        return transactions(found[Admission.LET_IN]) + found[Admission.REFUSED]
 
     def _put(self, batch: list[bytes], waiting: list[_Waiting]) -> bool:
         """Offer a batch. What the pool does not take, for want of room or since CometBFT is starting, waits."""

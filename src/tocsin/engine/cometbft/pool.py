@@ -5,6 +5,7 @@ holds it. Admission is the kernel's own, against a draft of the next block that 
 """
 
 from collections.abc import Iterable, Sequence
+from enum import Enum, auto
 from threading import RLock
 from typing import NamedTuple
 
@@ -27,6 +28,14 @@ _KEPT_BYTES = 64 * 1024 * 1024
 def tick(deadline: int) -> bytes:
     """The transaction that waits while a deadline is due; the same on every node."""
     return TICK + str(deadline).encode()
+
+
+class Admission(Enum):
+    """What becomes of an envelope that a node was given. `WAITS`: CometBFT has it already, by another way."""
+
+    LET_IN = auto()
+    WAITS = auto()
+    REFUSED = auto()
 
 
 class _Known(NamedTuple):
@@ -87,12 +96,17 @@ class Pool:
             for envelope, row, told in zip(envelopes, wanted, verdicts, strict=True):
                 self._remember(_Known(envelope, row, told, keyed))
 
-    def admit(self, data: bytes) -> bool:
-        """Whether an envelope given to this node may wait; CometBFT's own question about it is then answered by yes,
-        once and until the next block. One that waits already may not."""
-        if data not in self._expected and not self._admit(data):
-            self._expected.add(data)
-        return data in self._expected
+    def admit(self, envelope: Envelope) -> Admission:
+        """An envelope that this node was given, and whose signatures were verified. If it is let in, CometBFT's own
+        question about it is answered by yes, once and until the next block."""
+        if envelope.data in self._expected:
+            return Admission.LET_IN
+        if envelope.digest in self._admitted:
+            return Admission.WAITS
+        if self._admit(envelope.data):
+            return Admission.REFUSED
+        self._expected.add(envelope.data)
+        return Admission.LET_IN
 
     def check(self, data: bytes) -> Reason:
         """Whether an envelope, or a tick, may wait, after those that wait already; forgets it if not."""

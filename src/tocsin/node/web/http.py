@@ -223,6 +223,8 @@ class _Routes:
 
     async def _settled(self, ticket: Ticket, wait_s: float) -> None:
         """Wait for a ticket, but not beyond the network's end here."""
+        if wait_s <= 0:
+            return
         loop = asyncio.get_running_loop()
         settled = asyncio.Event()
 
@@ -231,8 +233,7 @@ class _Routes:
                 loop.call_soon_threadsafe(settled.set)
 
         until = monotonic() + wait_s
-        if wait_s > 0:
-            ticket.add_done_callback(tell)
+        ticket.add_done_callback(tell)
         while not ticket.done() and monotonic() < until and not self.served.closing:
             with suppress(TimeoutError):
                 await asyncio.wait_for(settled.wait(), min(0.2, until - monotonic()))
