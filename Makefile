@@ -19,7 +19,7 @@ run: .venv/ready ## Replay the 2015 dengue outbreak of Taiwan, then say how to v
 	$(RUN)/tocsin demo --data-dir tocsin-demo
 
 test: .venv/ready ## Run all tests, file by file on all cores
-	$(RUN)/pytest -n auto --dist loadfile
+	$(RUN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: .venv/ready ## Lint, types, layers
 	$(RUN)/ruff check

@@ -103,6 +103,22 @@ def test_weeks_with_gaps_in_three_scripts_and_up_to_four_levels(levels: int, tmp
     assert "week to 20" in html
 
 
+def test_another_hash_seed_gives_the_same_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = list(LEVELS[3])
+    counts = waves([str(row[0]) for row in tree if row[0]], 52 * 3, gaps=True)
+    logs = []
+    for seed in ("1", "2"):
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        file = written(tmp_path / "counts.csv", "agency,date,count", counts)
+        table = written(tmp_path / "tree.csv", "agency,network,parent", tree)
+        done = tocsin("replay", file, "--territories", table, "--data-dir", tmp_path / seed)
+        assert done.returncode == 0, done.stderr
+        logs.append(json.loads(tocsin("networks", "--data-dir", tmp_path / seed, "--json").stdout))
+    assert logs[0] == logs[1]
+    assert len(logs[0]) == 4
+    assert min(log["size"] for log in logs[0]) > 10
+
+
 def test_a_network_of_one_agency_founds_none_and_a_silent_agency_is_counted(tmp_path: Path) -> None:
     tree = [("A1", "N1", "Land"), ("A2", "N1", "Land"), ("A3", "N1", "Land"), ("never", "N1", "Land"),
             ("alone", "N2", "Land")]  # fmt: skip

@@ -207,7 +207,7 @@ class CometEngine:
     def sync(self) -> str:
         """How this node gets, or has got since its start, what was decided before; empty where it had it."""
         told = self._application.sync
-        if told or self._sync_ends is None or self._application.begun:
+        if told or self._home[0].sync is None or self._application.begun:
             return told
         return "replays the chain" if self._replays else "looks for a snapshot"
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -24,10 +24,10 @@ _READY_S = 60.0
 class Kvstore:
     """A running network. `rpc`: the first node's socket."""
 
-    def __init__(self, processes: Sequence[Process], rpcs: Sequence[Path]) -> None:
+    def __init__(self, processes: Sequence[Process], rpc: Path, links: Sequence[Rpc]) -> None:
         self._processes = processes
-        self.rpc = rpcs[0]
-        self.offers = [partial(_offer, Rpc(path)) for path in rpcs]
+        self.rpc = rpc
+        self.offers = [partial(_offer, link) for link in links]
 
     def cpu(self) -> float:
         """CPU seconds of all nodes so far."""
@@ -56,7 +56,8 @@ def running(program: Path, folder: Path, genesis: Genesis, validators: int, comm
             _instead(place / "config", seeds)
             processes.append(Process(program, place, lambda: None, told=home.validator_key(settings)))
         _wait(processes, rpcs)
-        yield Kvstore(processes, rpcs)
+        with ExitStack() as stack:
+            yield Kvstore(processes, rpcs[0], [stack.enter_context(closing(Rpc(path))) for path in rpcs])
     finally:
         for process in processes:
             process.stop()

@@ -9,6 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 import msgspec
 
 from tocsin.engine.cometbft.home import node_id
@@ -66,7 +67,7 @@ class Kept(NamedTuple):
 class Nodes:
     """A running network. `rpc`: the socket of the first node's CometBFT."""
 
-    def __init__(self, folder: Path, world: World, tree: testnet.Tree) -> None:
+    def __init__(self, folder: Path, world: World, tree: testnet.Tree, client: httpx.Client) -> None:
         self._folder = folder
         self._world = world
         self._pids = [node.pid for node in tree.nodes]
@@ -76,7 +77,6 @@ class Nodes:
         homes = [places.comet_home(data, world.origin) for data in self._data]
         self._homes = homes
         self.rpc = homes[0] / "run" / "rpc"
-        client = caller()
         self.offers = [partial(_offer, Remote(client, node.url, world.origin)) for node in tree.nodes]
 
     def cost(self) -> Cost:
@@ -170,7 +170,8 @@ def running(folder: Path, world: World, validators: int, commit_ms: int) -> Iter
     try:
         testnet.start(folder)
         tree = testnet.wait_ready(folder)
-        yield Nodes(folder, world, tree)
+        with caller() as client:
+            yield Nodes(folder, world, tree, client)
     finally:
         testnet.stop(folder)
 
