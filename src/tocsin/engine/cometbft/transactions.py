@@ -12,6 +12,9 @@ GROUP = 256
 """Envelopes in a group, at most."""
 GROUP_BYTES = 192 * 1024
 """Of envelopes in a group, at most, before they are compressed."""
+_SIGNATURE = 64
+"""Bytes that each envelope of a group adds to it at least, whatever compresses it: nobody makes others verify more
+signatures than were sent."""
 _HEAD = b"tocsin envelopes\n"
 _LEVEL = 1
 
@@ -30,7 +33,7 @@ def envelopes(transaction: bytes, room: int = GROUP_BYTES) -> list[bytes]:
     if not reader.eof or reader.unused_data or len(lines) > room:
         return [transaction]
     held = lines.split(b"\n", GROUP)
-    return [transaction] if len(held) > GROUP else held
+    return held if len(held) <= GROUP and len(held) * _SIGNATURE <= len(transaction) else [transaction]
 
 
 def together(held: Sequence[bytes]) -> bytes:
