@@ -6,7 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tocsin.cli.output import Failure, add_json, print_json, progress
+from tocsin.cli.output import Failure, add_json, print_json
+from tocsin.cli.progress import progress
 from tocsin.engine.cometbft.install import EngineMissing
 from tocsin.lab.bench.machine import machine
 from tocsin.lab.bench.net.group import PeerMissing

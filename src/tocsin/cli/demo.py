@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from tocsin.cli.output import Failure, add_json, as_typed, print_json, progress
+from tocsin.cli.output import Failure, add_json, as_typed, print_json
 from tocsin.cli.places import make_room, told, write
+from tocsin.cli.progress import progress
 from tocsin.lab import sources, study, terminal
 from tocsin.lab.page import page
 from tocsin.lab.sources.errors import SourceError

@@ -5,7 +5,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tocsin.cli.output import Failure, add_json, print_json, progress
+from tocsin.cli.output import Failure, add_json, print_json
+from tocsin.cli.progress import progress
 from tocsin.engine.signatures import Verifier
 from tocsin.node.export import export_log
 from tocsin.store.errors import StoreError

@@ -8,8 +8,9 @@ from typing import Any, get_args
 import msgspec
 
 from tocsin import charters
-from tocsin.cli.output import Failure, add_json, as_typed, print_json, progress
+from tocsin.cli.output import Failure, add_json, as_typed, print_json
 from tocsin.cli.places import make_room, told, try_to_write, write
+from tocsin.cli.progress import progress
 from tocsin.cli.verify import read
 from tocsin.lab import sources, study, terminal
 from tocsin.lab.archive import Archive, ArchiveError

@@ -18,8 +18,8 @@ from tocsin.engine.cometbft.rpc import Rpc, RpcError, RpcUnreachable
 from tocsin.engine.cometbft.transactions import envelopes
 from tocsin.lab.bench.net.work import Step, Work
 
-BATCH = 64
-"""Transactions sent at once."""
+BATCH = 256
+"""Transactions sent at once: as many as a node takes."""
 LOOK_S = 0.02
 """Between looks for a new block, which is how exactly a block's time is known."""
 PATIENCE_S = 120.0
