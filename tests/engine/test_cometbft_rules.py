@@ -21,6 +21,7 @@ import pytest
 
 from tests.engine.abci import Connection, Driver, request, stamp
 from tests.engine.comet import node_seed
+from tests.engine.sent import AT, WORLD, case, expired, report
 from tests.store.drive import verify_all
 from tests.store.world import CREATED, World, signer
 from tocsin.client.signing import SeedSigner, cosign_checkpoint, prove_possession, rotation, sign_acts
@@ -38,40 +39,6 @@ from tocsin.kernel.reasons import Reason
 from tocsin.store.fsck import fsck
 from tocsin.store.moment import Moment
 from tocsin.tlog import Checkpoint, checkpoint, note
-
-AT = CREATED + 1000
-WORLD = World(validators=4)
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[Driver]:
-    driver = Driver(WORLD, tmp_path / "one")
-    driver.init()
-    driver.now = AT
-    yield driver
-    driver.close()
-    assert driver.errors == []
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> Iterator[Driver]:
-    driver = Driver(WORLD, tmp_path / "two")
-    driver.init()
-    yield driver
-    driver.close()
-
-
-def case(at: int = AT) -> list[bytes]:
-    return [envelope.data for envelope in WORLD.case(at)]
-
-
-def report(member: str = "district-00", at: int = AT) -> bytes:
-    return WORLD.report(member, at).data
-
-
-def expired() -> bytes:
-    return report(at=AT - 10_000_000)
-
 
 # The socket (section 1).
 
@@ -224,7 +191,7 @@ def test_rule_01_in_a_process_with_another_hash_seed() -> None:
         [
             "import tempfile, pathlib, sys",
             "from tests.engine.abci import Driver",
-            "from tests.engine.test_cometbft_rules import WORLD, AT, case",
+            "from tests.engine.sent import WORLD, AT, case",
             "with tempfile.TemporaryDirectory() as folder:",
             "    driver = Driver(WORLD, pathlib.Path(folder) / 'one')",
             "    driver.init()",

@@ -29,7 +29,7 @@ from tocsin.engine.cometbft.snapshots import (
     _hash,
     encode,
     pack,
-    unpack,
+    read_chunk,
 )
 from tocsin.engine.ledger import Ledger
 from tocsin.engine.signatures import Verifier
@@ -71,7 +71,7 @@ class Made:
         snapshots.wait()
         assert errors == []
         (self.snapshot,) = snapshots.offered()
-        self.chunks = [unpack(snapshots.chunk(100, FORMAT, number)) for number in range(self.snapshot.chunks)]
+        self.chunks = [read_chunk(snapshots.chunk(100, FORMAT, number)) for number in range(self.snapshot.chunks)]
         self.proven = app_hash(records.head.size, records.head.root)
         self.target = Store.open(folder / "target.db")
         self.network = self.target.create_network(self.world.genesis_bytes, self.world.founding_bytes)
@@ -154,9 +154,9 @@ def test_the_journals_chunks_are_hashed_once(made: Made, tmp_path: Path) -> None
     assert min(journal.read) > 3
     assert one.offered()[1] == made.snapshot
     # What was begun in the middle of a block is read back from there.
-    assert [unpack(one.chunk(100, FORMAT, number)) for number in range(made.snapshot.chunks)] == made.chunks
+    assert [read_chunk(one.chunk(100, FORMAT, number)) for number in range(made.snapshot.chunks)] == made.chunks
     first = one.offered()[0]
-    assert [sha256(unpack(one.chunk(90, FORMAT, number))).digest() for number in range(first.chunks)] == [
+    assert [sha256(read_chunk(one.chunk(90, FORMAT, number))).digest() for number in range(first.chunks)] == [
         first.metadata[at : at + 32] for at in range(0, len(first.metadata), 32)
     ]
 

@@ -15,7 +15,7 @@ from tocsin.engine.cometbft import engine, wire
 from tocsin.engine.cometbft.heights import Heights
 from tocsin.engine.cometbft.home import Sync
 from tocsin.engine.cometbft.rpc import Rpc
-from tocsin.engine.cometbft.snapshots import FORMAT, pack, unpack
+from tocsin.engine.cometbft.snapshots import FORMAT, pack, read_chunk
 from tocsin.kernel import block as kernel
 from tocsin.store.fsck import fsck
 from tocsin.store.moment import Moment
@@ -147,7 +147,7 @@ def test_who_offers_a_wrong_snapshot_is_refused_and_another_one_is_taken(
     honest, asked = served.chunk, threading.Event()
 
     def false(one: wire.Snapshot) -> list[bytes]:
-        content = Content([unpack(honest(one.height, FORMAT, number)) for number in range(one.chunks)])
+        content = Content([read_chunk(honest(one.height, FORMAT, number)) for number in range(one.chunks)])
         archived_lie(content)
         return content.chunks()
 

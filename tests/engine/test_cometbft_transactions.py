@@ -2,8 +2,6 @@
 
 import resource
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -11,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine.abci import Driver, stamp
+from tests.engine.sent import AT, WORLD, case, expired
 from tests.fuzz.dice import mutate
-from tests.store.world import CREATED, World
 from tocsin.engine.cometbft import application, wire
 from tocsin.engine.cometbft.pool import Admission
 from tocsin.engine.cometbft.transactions import GROUP, GROUP_BYTES, envelopes, together, transactions
@@ -21,41 +19,13 @@ from tocsin.kernel.genesis import Check
 from tocsin.kernel.reasons import Reason
 
 LET_IN, WAITS, REFUSED = Admission
-AT = CREATED + 1000
-WORLD = World(validators=4)
 HEAD = b"tocsin envelopes\n"
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[Driver]:
-    driver = Driver(WORLD, tmp_path / "one")
-    driver.init()
-    driver.now = AT
-    yield driver
-    driver.close()
-    assert driver.errors == []
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> Iterator[Driver]:
-    driver = Driver(WORLD, tmp_path / "two")
-    driver.init()
-    yield driver
-    driver.close()
-
-
-def case() -> list[bytes]:
-    return [envelope.data for envelope in WORLD.case(AT)]
 
 
 def read(data: bytes) -> Envelope:
     envelope = decode(data)
     assert isinstance(envelope, Envelope)
     return envelope
-
-
-def expired() -> bytes:
-    return WORLD.report("district-00", AT - 10_000_000).data
 
 
 def lines(seed: int, many: int, size: int) -> list[bytes]:

@@ -352,6 +352,8 @@ class CometEngine:
     def _transactions(self, waiting: list[_Waiting]) -> list[bytes]:
         """Groups of what is let in, and alone what is refused: others shall not have to hear of that, and CometBFT
         asks why. A node that does not know the state yet is wrong about it, but does not offer either."""
+        if not waiting:
+            return []  # without the application's lock, which a block or a snapshot may hold for long
         found: dict[Admission, list[bytes]] = {kind: [] for kind in Admission}
         for one, kind in zip(waiting, self._application.admit([one.envelope for one in waiting]), strict=True):
             found[kind].append(one.envelope.data)

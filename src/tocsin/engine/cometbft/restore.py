@@ -16,7 +16,7 @@ import msgspec
 
 from tocsin.engine.cometbft import wire
 from tocsin.engine.cometbft.heights import Heights
-from tocsin.engine.cometbft.snapshots import CHUNK_BYTES, FORMAT, JournalBlock, Reader, Row, chunk_hashes, unpack
+from tocsin.engine.cometbft.snapshots import CHUNK_BYTES, FORMAT, JournalBlock, Reader, Row, chunk_hashes, read_chunk
 from tocsin.engine.ledger import Records
 from tocsin.engine.signatures import Checker
 from tocsin.kernel.archive import ArchiveSum
@@ -108,7 +108,7 @@ class Restore:
     def add(self, number: int, data: bytes, sender: str = "") -> bool:
         """Take the next chunk; whether it is the one that was announced. Raises SnapshotWrong if that one is wrong."""
         try:
-            chunk = unpack(data)
+            chunk = read_chunk(data)
         except ValueError:
             return False
         if number != self.taken or sha256(chunk).digest() != self._hashes[number]:
@@ -165,7 +165,7 @@ class Restore:
     def _chunks(self) -> Iterator[Iterator[JournalBlock | Row]]:
         reader = Reader()
         for number in range(self.chunks):
-            yield reader.feed(unpack((self._folder / str(number)).read_bytes()))
+            yield reader.feed(read_chunk((self._folder / str(number)).read_bytes()))
 
 
 class _Proof:

@@ -7,7 +7,6 @@ the last are what they were: they are hashed once, and made from the store when 
 
 import shutil
 import threading
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from hashlib import sha256
@@ -19,6 +18,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tocsin.engine.cometbft import wire
+from tocsin.engine.cometbft.packing import pack, unpack
 from tocsin.kernel.envelope import encode as canonical
 
 FORMAT = 2
@@ -291,21 +291,9 @@ class Reader:
         return bool(self._begun)
 
 
-def pack(data: bytes) -> bytes:
-    """A chunk as it is sent. What is hashed is the chunk itself: nodes may compress differently."""
-    return zlib.compress(data, 1)
-
-
-def unpack(data: bytes) -> bytes:
-    """Read back; raises ValueError if it is none, or would be larger than a chunk."""
-    reader = zlib.decompressobj()
-    try:
-        chunk = reader.decompress(data, CHUNK_BYTES + 1)
-    except zlib.error as error:
-        raise ValueError(str(error)) from error
-    if len(chunk) > CHUNK_BYTES or not reader.eof or reader.unused_data:
-        raise ValueError("it is cut short, too long, or goes on behind its end")
-    return chunk
+def read_chunk(data: bytes) -> bytes:
+    """A chunk as it was sent; raises ValueError if it is none, or would be larger than one."""
+    return unpack(data, CHUNK_BYTES)
 
 
 def chunk_hashes(snapshot: wire.Snapshot) -> list[bytes]:

@@ -5,8 +5,9 @@ whole group and a fifth of the bytes: envelopes name the same networks, members 
 whom in a group means nothing; each envelope stands or falls by itself.
 """
 
-import zlib
 from collections.abc import Iterable, Sequence
+
+from tocsin.engine.cometbft.packing import pack, unpack
 
 GROUP = 256
 """Envelopes in a group, at most."""
@@ -16,7 +17,6 @@ _SIGNATURE = 64
 """Bytes that each envelope of a group adds to it at least, whatever compresses it: nobody makes others verify more
 signatures than were sent."""
 _HEAD = b"tocsin envelopes\n"
-_LEVEL = 1
 
 
 def envelopes(transaction: bytes, room: int = GROUP_BYTES) -> list[bytes]:
@@ -24,22 +24,17 @@ def envelopes(transaction: bytes, room: int = GROUP_BYTES) -> list[bytes]:
     envelope, which it is not."""
     if not transaction.startswith(_HEAD):
         return [transaction]
-    room = min(room, GROUP_BYTES)
-    reader = zlib.decompressobj()
     try:
-        lines = reader.decompress(transaction[len(_HEAD) :], room + 1)
-    except zlib.error:
+        held = unpack(transaction[len(_HEAD) :], min(room, GROUP_BYTES)).split(b"\n", GROUP)
+    except ValueError:
         return [transaction]
-    if not reader.eof or reader.unused_data or len(lines) > room:
-        return [transaction]
-    held = lines.split(b"\n", GROUP)
     return held if len(held) <= GROUP and len(held) * _SIGNATURE <= len(transaction) else [transaction]
 
 
 def together(held: Sequence[bytes]) -> bytes:
     """One transaction of these, at least one."""
     # An envelope is canonical JSON, which has no line's end within.
-    return held[0] if len(held) == 1 else _HEAD + zlib.compress(b"\n".join(held), _LEVEL)
+    return held[0] if len(held) == 1 else _HEAD + pack(b"\n".join(held))
 
 
 def transactions(waiting: Iterable[bytes]) -> list[bytes]:

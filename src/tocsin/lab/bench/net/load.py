@@ -1,9 +1,9 @@
 """The load: one program that sends transactions to nodes, and sees in which block each of them is.
 
 It is the same for the kvstore and for Tocsin: each gets them where its users hand them in, CometBFT's RPC or a node's
-HTTP. Transactions go to the nodes in turn, in batches; a block counts as soon
-as the first node's application has executed and kept it. Either as many as possible are on their way (`window`), or
-they come at fixed times (`rate`), each timed from when it should have been sent, so that no stall is hidden.
+HTTP. Transactions go to the nodes in turn, as many at once as a node takes; a block counts as soon as the first node's
+application has executed and kept it. Either as many as possible are on their way (`window`), or they come at fixed
+times (`rate`), each timed from when it should have been sent, so that no stall is hidden.
 """
 
 import threading
@@ -17,9 +17,8 @@ from typing import NamedTuple
 from tocsin.engine.cometbft.rpc import Rpc, RpcError, RpcUnreachable
 from tocsin.engine.cometbft.transactions import envelopes
 from tocsin.lab.bench.net.work import Step, Work
+from tocsin.node.web.http import BATCH
 
-BATCH = 256
-"""Transactions sent at once: as many as a node takes."""
 LOOK_S = 0.02
 """Between looks for a new block, which is how exactly a block's time is known."""
 PATIENCE_S = 120.0
