@@ -21,7 +21,7 @@ class Records(Protocol):
 
     @property
     def head(self) -> Any:
-        """Of all blocks appended: `height`, `size`, `root`, and `frontier`, the tree that the next leaves extend."""
+        """Of all blocks appended: `height`, `size`, `root`."""
 
     def load_state(self) -> State:
         """The state after the last block."""
@@ -29,6 +29,10 @@ class Records(Protocol):
 
     def archived(self, keys: Iterable[str]) -> Mapping[str, bytes | None]:
         """Archived rows, None for those that are not there."""
+        ...
+
+    def after(self, outcome: Outcome) -> Any:
+        """The head as it will be with this block."""
         ...
 
     def append(self, outcome: Outcome) -> None:

@@ -16,7 +16,6 @@ from tocsin.kernel.block import Outcome
 from tocsin.kernel.envelope import Envelope, Refusal, decode
 from tocsin.node.web.remote import BlockFile, Remote, RemoteError
 from tocsin.store.network import NetworkStore
-from tocsin.tlog import leaf_hash
 
 MAX_WAITING = 1024
 """Envelopes on their way to who orders."""
@@ -45,11 +44,11 @@ def remake(ledger: Ledger, block: BlockFile) -> Outcome:
         raise Forged(f"block {block.height} holds an envelope that no block may hold ({position}: {reason.name})")
     if not outcome.changed or outcome.height != block.height:
         raise Forged(f"block {block.height} cannot follow block {ledger.state.meta.height}")
-    tree = ledger.records.head.frontier.extend([leaf_hash(leaf) for leaf in outcome.leaves])
-    if (tree.size, tree.root().hex()) != (block.size, block.root):
+    head = ledger.records.after(outcome)
+    if (head.size, head.root.hex()) != (block.size, block.root):
         raise Forged(
             f"block {block.height} was told to end with {block.size} leaves and the root {block.root}, but its "
-            f"envelopes lead to {tree.size} and {tree.root().hex()}"
+            f"envelopes lead to {head.size} and {head.root.hex()}"
         )
     return outcome
 

@@ -32,6 +32,15 @@ class StoredCheckpoint(NamedTuple):
     kept: bool
 
 
+class _Growth(NamedTuple):
+    """What a block adds to the log that stood at `before`: where it stands then, and the tiles that it fills."""
+
+    outcome: Outcome
+    before: Head
+    head: Head
+    tiles: list[Tile]
+
+
 class NetworkStore(Records):
     """The records of one network. Made by `Store.network` and `Store.create_network`."""
 
@@ -40,6 +49,7 @@ class NetworkStore(Records):
         self.digest = digest
         self._store = store
         self._stale = False
+        self._growth: _Growth | None = None
 
     # Founding papers.
 
@@ -141,12 +151,15 @@ class NetworkStore(Records):
 
     # Writing.
 
-    def append(self, outcome: Outcome) -> None:
-        """Stage a block that changed something; it is durable after the store's next commit.
+    def after(self, outcome: Outcome) -> Head:
+        """Where the log will stand with this block; raises ValueError for one that cannot follow the last one."""
+        return self._growth_by(outcome).head
 
-        Raises StoreStale after a failed write, ValueError for a block that cannot follow the last one.
-        """
+    def _growth_by(self, outcome: Outcome) -> _Growth:
+        """Reckoned once, for who asks before the block is appended."""
         head = self.head
+        if self._growth is not None and self._growth.outcome is outcome and self._growth.before is head:
+            return self._growth
         if not outcome.changed or not outcome.leaves:
             raise ValueError(f"block {outcome.height} changes nothing: it is not stored")
         if outcome.height <= head.height or outcome.at < head.at:
@@ -158,20 +171,28 @@ class NetworkStore(Records):
         edge, tiles = head.edge.extend(hashes)
         tree = head.frontier.extend(hashes)
         after = Head(outcome.height, outcome.at, tree.size, tree.root(), edge, tree)
-        with self._store.staging:
-            self._stage(outcome, head.size, after, tiles)
+        self._growth = _Growth(outcome, head, after, [tile for tile in tiles if tile.width == TILE_WIDTH])
+        return self._growth
 
-    def _stage(self, outcome: Outcome, first: int, after: Head, tiles: list[Tile]) -> None:
-        part = self._staged()
-        part.blocks.append(
-            StagedBlock(
-                outcome.height, outcome.at, first, after.root, outcome.receipts, outcome.leaves, outcome.consumed
-            )
-        )
-        part.tiles.update(((tile.level, tile.index), tile.data) for tile in tiles if tile.width == TILE_WIDTH)
-        for key, value in outcome.writes:
-            (part.archive if key.startswith(ARCHIVE) else part.live)[key] = value
-        self._head = after
+    def append(self, outcome: Outcome) -> None:
+        """Stage a block that changed something; it is durable after the store's next commit.
+
+        Raises StoreStale after a failed write, ValueError for a block that cannot follow the last one.
+        """
+        growth = self._growth_by(outcome)
+        self._growth = None
+        with self._store.staging:
+            part = self._staged()
+            part.blocks.append(
+                StagedBlock(
+                    outcome.height, outcome.at, growth.before.size, growth.head.root, outcome.receipts, outcome.leaves,
+                    outcome.consumed,
+                )
+            )  # fmt: skip
+            part.tiles.update(((tile.level, tile.index), tile.data) for tile in growth.tiles)
+            for key, value in outcome.writes:
+                (part.archive if key.startswith(ARCHIVE) else part.live)[key] = value
+            self._head = growth.head
 
     def put_archived(self, rows: Iterable[tuple[str, bytes]]) -> None:
         """Stage archived rows that come with a snapshot, apart from the blocks that wrote them."""

@@ -40,6 +40,14 @@ class StoredBlock(NamedTuple):
     envelopes: list[bytes]
 
 
+class BlockEnd(NamedTuple):
+    """Where a block left the log: its height, and `size` leaves with this root."""
+
+    height: int
+    size: int
+    root: bytes
+
+
 class ActPlace(NamedTuple):
     """Where an act stands: block height, position of its envelope there, its own number in it."""
 
@@ -201,6 +209,19 @@ class Records(ABC):
             for block in part.blocks:
                 if reached < block.height <= top:
                     yield _stored(block)
+
+    def ends(self, first: int, last: int) -> list[BlockEnd]:
+        """Where the blocks from height `first` to `last` left the log, in order; what they hold is not read."""
+        ends = [
+            BlockEnd(*row)
+            for row in self._reader.all(
+                "SELECT height, size, root FROM block WHERE net = ? AND height BETWEEN ? AND ? ORDER BY height",
+                (self.net, first, last),
+            )
+        ]
+        reached = ends[-1].height if ends else first - 1
+        staged = [block for part in self._pending for block in part.blocks if reached < block.height <= last]
+        return ends + [BlockEnd(one.height, one.first + len(one.leaves), one.root) for one in staged]
 
     def find_acts(
         self, wanted: Collection[tuple[str, str]], since: int, until: int, about: str | None = None

@@ -28,7 +28,6 @@ from tocsin.kernel.leaves import BlockLeaf
 from tocsin.kernel.reasons import Reason
 from tocsin.kernel.rows import Member
 from tocsin.kernel.statements import signs
-from tocsin.tlog.merkle import leaf_hash
 
 _read_block_leaf = msgspec.json.Decoder(BlockLeaf).decode
 
@@ -312,12 +311,11 @@ class Application:
         )
         answer = wire.FinalizeBlockAnswer(results, app_hash=self._hash())
         if outcome.changed:
-            state, head = self.ledger.state, self.ledger.records.head
-            tree = head.frontier.extend([leaf_hash(leaf) for leaf in outcome.leaves])
+            state, head = self.ledger.state, self.ledger.records.after(outcome)
             before, after = validators(state.members), validators(state.members | outcome.changes["member"])
             protocol = outcome.changes["meta"][""].protocol
             answer = answer._replace(
-                app_hash=app_hash(tree.size, tree.root()),
+                app_hash=app_hash(head.size, head.root),
                 # A chain cannot lose its last validator; where all have gone, the old ones stay to end it.
                 validator_updates=_updates(before, after) if after else (),
                 consensus_param_updates=(

@@ -13,9 +13,12 @@ from functools import partial
 from time import monotonic
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from tocsin.client.signing import Signer, cosign_checkpoint, sign_checkpoint
 from tocsin.engine.port import Clock
 from tocsin.kernel.quorum import finality
+from tocsin.kernel.rows import Meta
 from tocsin.kernel.rows import Signer as Who
 from tocsin.kernel.statements import cosigners_of
 from tocsin.node.finality.epochs import Epochs, holds
@@ -39,6 +42,8 @@ _GIVE_UP_S = 10.0
 """How long one size is collected before a newer one is tried."""
 _RETRY_S = 30.0
 """After which a change of the roster is tried again whose signers could not be had."""
+
+_read_meta = msgspec.json.Decoder(Meta).decode
 
 
 class Confirming(Protocol):
@@ -140,22 +145,30 @@ class Finality:
 
     def _sign(self) -> None:
         reached = self._records.block_of_leaf(max(0, self._records.durable[1] - _AGAIN)).height - 1
+        epoch = -1
         while not self._stopping.is_set():
             confirmed = self._engine.confirmed()
             if confirmed <= reached:
                 self._stopping.wait(_POLL_S)
                 continue
             upto = min(confirmed, reached + _AT_ONCE)
-            blocks = list(self._records.blocks(reached + 1, upto))
+            heads = [Checkpoint(self.origin, end.size, end.root) for end in self._records.ends(reached + 1, upto)]
             reached = upto
-            if any(Epochs.changes(leaf) for block in blocks for leaf in block.leaves):
+            # By the row, which a node with full blocks reads sooner than their leaves.
+            if (number := self._epoch()) != epoch:
+                epoch = number
                 self.epochs.refresh()
-            heads = [Checkpoint(self.origin, block.size, block.root) for block in blocks]
             if upto < confirmed:
                 # Who was away signs the newest heads, and what nobody can do without; not every step of the way.
                 ends = {index + 2 for index in self.epochs.steps(0)}
                 heads = [one for one in heads if one.size in ends]
             self._sign_heads(heads)
+
+    def _epoch(self) -> int:
+        """Number of the roster after the last block on disk."""
+        row = self._records.row("meta:")
+        assert row is not None, "a network has had this row since its founding"
+        return _read_meta(row).epoch
 
     def _sign_heads(self, heads: Sequence[Checkpoint]) -> None:
         """Write down, then sign. Below what was written down only what that head extends is signed again."""
