@@ -10,6 +10,7 @@ from tests.store.drive import run_case, run_cases, verify_all
 from tests.store.world import BUREAU, CREATED, World, signer
 from tocsin.client.signing import cosign_checkpoint, sign_checkpoint
 from tocsin.engine.ledger import Ledger
+from tocsin.store.codec import decompress
 from tocsin.store.fsck import Finding, fsck
 from tocsin.store.store import Store
 from tocsin.store.watermark import SignedHead
@@ -80,6 +81,11 @@ def test_clean(made: Path) -> None:
 
 
 DAMAGE = [
+    ("UPDATE block SET leaves = scratch(leaves, 60) WHERE net = 1 AND height = 2", "block 2", "cannot be read"),
+    ("UPDATE block SET envelopes = substr(envelopes, 1, 99) WHERE net = 1 AND height = 2", "block 2", "cannot be read"),
+    ("UPDATE block SET envelopes = CAST(envelopes || 'x' AS BLOB) WHERE net = 1 AND height = 2", "block 2",
+     "cannot be read"),
+    ("UPDATE segment SET data = scratch(data, 60) WHERE id = 2", "row old-message:", "cannot be decompressed"),
     ("UPDATE block SET leaves = flip(leaves, 400) WHERE net = 1 AND height = 2", "block 2", "lead to the root"),
     ("UPDATE block SET leaves = substr(leaves, 1, 100) WHERE net = 1 AND height = 2", "block 2", "cannot be read"),
     ("UPDATE block SET envelopes = flip(envelopes, 600) WHERE net = 1 AND height = 2", "block 2", "cannot be read"),
@@ -111,14 +117,16 @@ DAMAGE = [
 ]  # fmt: skip
 
 
+def scratch(data: bytes, place: int) -> bytes:
+    changed = bytearray(data)
+    changed[place] ^= 1
+    return bytes(changed)
+
+
 @pytest.mark.parametrize(("sql", "where", "what"), DAMAGE, ids=[row[0][:60] for row in DAMAGE])
 def test_damage_is_named(copy: apsw.Connection, sql: str, where: str, what: str) -> None:
-    def flip(data: bytes, place: int) -> bytes:
-        changed = bytearray(data)
-        changed[place] ^= 1
-        return bytes(changed)
-
-    copy.create_scalar_function("flip", flip)
+    copy.create_scalar_function("scratch", scratch)
+    copy.create_scalar_function("flip", lambda data, place: scratch(decompress(data), place))
     copy.execute(sql)
     assert copy.changes() > 0
     findings = check(copy.filename)
@@ -127,7 +135,8 @@ def test_damage_is_named(copy: apsw.Connection, sql: str, where: str, what: str)
 
 def test_a_forged_ballot_is_found(copy: apsw.Connection) -> None:
     """A wrapper whose signature is another's decodes well; only verification tells."""
-    ((data,),) = copy.execute("SELECT envelopes FROM block WHERE net = 1 AND height = 2").fetchall()
+    ((stored,),) = copy.execute("SELECT envelopes FROM block WHERE net = 1 AND height = 2").fetchall()
+    data = decompress(stored)
     world = World()
     at = CREATED + 2000
     mine = world.case(at, 1)[1]

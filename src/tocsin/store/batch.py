@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 import apsw
 
 from tocsin.kernel.envelope import Envelope
-from tocsin.store.codec import encode_receipts, names_of, pack, pack_key, short_id
+from tocsin.store.codec import compress, encode_receipts, names_of, pack, pack_key, short_id
 from tocsin.tlog.merkle import Frontier
 from tocsin.tlog.tiles import TileEdge
 
@@ -24,7 +24,7 @@ OFFSET_BITS = 24
 """An archived value's place = segment << 24 | offset."""
 
 _SEGMENT_BYTES = 16_384
-"""A segment ends with the value that brings it to this size: reading one value reads little else."""
+"""A segment ends with the value that brings it to this size, uncompressed: reading one value reads little else."""
 
 _WIDTHS = (64, 8, 1)
 
@@ -150,7 +150,8 @@ def _blocks(parts: Iterable[Staged]) -> Iterator[Sequence[SqlValue]]:
         for block in part.blocks:
             yield (
                 part.net, block.height, block.at, block.first, block.first + len(block.leaves), block.root,
-                encode_receipts(block.receipts), pack(block.leaves, 2), pack([one.data for one in block.envelopes], 4),
+                encode_receipts(block.receipts), compress(pack(block.leaves, 2)),
+                compress(pack([one.data for one in block.envelopes], 4)),
             )  # fmt: skip
 
 
@@ -169,10 +170,10 @@ def _archive(
             data += len(value).to_bytes(4, "big")
             data += value
             if len(data) >= _SEGMENT_BYTES:
-                segments.append((segment + len(segments), bytes(data)))
+                segments.append((segment + len(segments), compress(bytes(data))))
                 data.clear()
     if data:
-        segments.append((segment + len(segments), bytes(data)))
+        segments.append((segment + len(segments), compress(bytes(data))))
     places.sort()
     return segments, places
 

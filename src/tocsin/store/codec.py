@@ -1,14 +1,18 @@
 """How lists and keys lie in the database's columns."""
 
+import threading
 from collections.abc import Iterable
 
 import msgspec
+import zstandard
 from msgspec import Struct
 
 from tocsin.kernel.rows import OLD_INCIDENT, OLD_MESSAGE, ORIGINAL
 from tocsin.store.errors import StoreCorrupt
 
 MAX_LEAF = 65_535
+_MAX_CONTENT = 1 << 30
+"""Bytes; what claims to hold more is damaged, and is not to take all memory."""
 
 encode_receipts = msgspec.json.Encoder().encode
 decode_receipts = msgspec.json.Decoder(list[list[int]]).decode
@@ -38,6 +42,38 @@ def unpack(data: bytes, width: int) -> list[bytes]:
         items.append(data[start:end])
         position = end
     return items
+
+
+class _Zstd(threading.local):
+    """A pair for each thread: neither may be used by two at once."""
+
+    def __init__(self) -> None:
+        self.compress = zstandard.ZstdCompressor(level=1, write_checksum=True).compress
+        self.decompress = zstandard.ZstdDecompressor().decompress
+
+
+_zstd = _Zstd()
+
+
+def compress(data: bytes) -> bytes:
+    """What `pack` made, or a segment, as it is stored: a Zstandard frame, or as it is where that is no longer.
+
+    Neither can begin like a frame: that would be the length of a leaf that is no JSON, or of 683 million bytes.
+    """
+    frame = _zstd.compress(data)
+    return frame if len(frame) < len(data) else data
+
+
+def decompress(stored: bytes) -> bytes:
+    """The bytes that `compress` took; raises StoreCorrupt if they cannot be had."""
+    if not stored.startswith(zstandard.FRAME_HEADER):
+        return stored
+    try:
+        if zstandard.get_frame_parameters(stored).content_size <= _MAX_CONTENT:
+            return _zstd.decompress(stored, allow_extra_data=False)
+    except zstandard.ZstdError:
+        pass
+    raise StoreCorrupt("A stored list cannot be decompressed. Run `tocsin fsck`.")
 
 
 def pack_key(key: str) -> bytes:

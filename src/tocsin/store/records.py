@@ -6,11 +6,12 @@ from typing import Any, NamedTuple, Protocol
 
 from tocsin.kernel.envelope import Envelope, Refusal, decode
 from tocsin.store.batch import BUCKET_BITS, Head, SqlValue, Staged, StagedBlock
-from tocsin.store.codec import LANDMARK, decode_receipts, names_of, short_id, unpack
+from tocsin.store.codec import LANDMARK, decode_receipts, decompress, names_of, short_id, unpack
 from tocsin.store.errors import StoreCorrupt
 from tocsin.tlog.merkle import consistency_proof, frontier, inclusion_proof
 from tocsin.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, HashReader, encode_bundle
 
+BLOCK_COLUMNS = "height, at, first, size, root, receipts, leaves, envelopes"
 _HASH = 32
 _TILES_KEPT = 64
 
@@ -102,7 +103,7 @@ class Records(ABC):
             for first, blob in self._reader.iterate(
                 "SELECT first, leaves FROM block WHERE net = ? AND height >= ? ORDER BY height", (self.net, height)
             ):
-                leaves = unpack(blob, 2)
+                leaves = unpack(decompress(blob), 2)
                 taken = leaves[reached - first : stored - first]
                 yield from taken
                 reached += len(taken)
@@ -196,15 +197,12 @@ class Records(ABC):
         pending = self._pending
         reached = first - 1
         for row in self._reader.iterate(
-            "SELECT height, at, first, size, root, receipts, leaves, envelopes FROM block "
-            "WHERE net = ? AND height BETWEEN ? AND ? ORDER BY height",
+            f"SELECT {BLOCK_COLUMNS} FROM block WHERE net = ? AND height BETWEEN ? AND ? ORDER BY height",
             (self.net, first, top),
         ):
-            height, at, start, size, root, receipts, leaves, envelopes = row
-            reached = height
-            yield StoredBlock(
-                height, at, start, size, root, decode_receipts(receipts), unpack(leaves, 2), unpack(envelopes, 4)
-            )
+            read = stored_block(row)
+            reached = read.height
+            yield read
         for part in pending:
             for block in part.blocks:
                 if reached < block.height <= top:
@@ -284,6 +282,15 @@ class Records(ABC):
             else:
                 high = row[0] - 1
         return best
+
+
+def stored_block(row: Sequence[Any]) -> StoredBlock:
+    """The block in a row of `BLOCK_COLUMNS`; raises StoreCorrupt, or MsgspecError for receipts that are none."""
+    height, at, first, size, root, receipts, leaves, envelopes = row
+    return StoredBlock(
+        height, at, first, size, root, decode_receipts(receipts), unpack(decompress(leaves), 2),
+        unpack(decompress(envelopes), 4),
+    )  # fmt: skip
 
 
 def _stored(block: StagedBlock) -> StoredBlock:

@@ -17,6 +17,7 @@ import apsw
 from tocsin.kernel.block import Outcome, found
 from tocsin.kernel.genesis import decode_genesis
 from tocsin.store.batch import OFFSET_BITS, Batch, Papers, SqlValue, write_batch
+from tocsin.store.codec import decompress
 from tocsin.store.database import WriterLock, open_reader, open_writer
 from tocsin.store.errors import OPERATIONAL, StoreCorrupt, StoreError, StoreReadOnly, StoreStale, sqlite_errors, typed
 from tocsin.store.network import NetworkStore
@@ -286,7 +287,7 @@ class Store:
         """The archived value at a place (see the schema)."""
         row = self.one("SELECT data FROM segment WHERE id = ?", (place >> OFFSET_BITS,))
         offset = place & (1 << OFFSET_BITS) - 1
-        data = b"" if row is None else row[0]
+        data = b"" if row is None else decompress(row[0])
         end = offset + 4 + int.from_bytes(data[offset : offset + 4], "big")
         if end > len(data) or end == offset + 4:
             raise StoreCorrupt(f"An archived row of {self.path} is not where it should be. Run `tocsin fsck`.")

@@ -8,12 +8,11 @@ import msgspec
 
 from tocsin.kernel.genesis import Check, Founding, Genesis, GenesisError, decode_genesis, founding_checks
 from tocsin.kernel.statements import cosigners_of_members
-from tocsin.store.codec import decode_receipts, unpack
 from tocsin.store.errors import StoreError
 from tocsin.store.fsck.findings import Finding, Progress, VerifyAll
 from tocsin.store.fsck.log import LogCheck
 from tocsin.store.fsck.replay import Replay
-from tocsin.store.records import StoredBlock
+from tocsin.store.records import BLOCK_COLUMNS, stored_block
 from tocsin.store.store import Store
 from tocsin.store.watermark import SignedHead
 from tocsin.tlog import NoteError, VerifierKey, checkpoint, cosignature, note
@@ -104,9 +103,7 @@ class _Network:
         with closing(Replay(self._store, self._net, genesis, self._verify, self._fast)) as replay:
             done = 0
             for row in self._store.iterate(
-                "SELECT height, at, first, size, root, receipts, leaves, envelopes FROM block WHERE net = ? "
-                "ORDER BY height",
-                (self._net,),
+                f"SELECT {BLOCK_COLUMNS} FROM block WHERE net = ? ORDER BY height", (self._net,)
             ):
                 yield from self._block(row, replay)
                 done += 1
@@ -130,12 +127,10 @@ class _Network:
             yield Finding(f"{self._origin} founding", "a founding signature does not hold")
 
     def _block(self, row: Any, replay: Replay) -> Iterator[Finding]:
-        height, at, first, size, root, receipts, leaves, envelopes = row
+        height, at, first, size, *_ = row
         where = f"{self._origin} block {height}"
         try:
-            block = StoredBlock(
-                height, at, first, size, root, decode_receipts(receipts), unpack(leaves, 2), unpack(envelopes, 4)
-            )
+            block = stored_block(row)
         except (StoreError, msgspec.MsgspecError) as error:
             yield Finding(where, f"it cannot be read: {error}")
             replay.running = False
@@ -145,7 +140,7 @@ class _Network:
         if height <= self._last[0] or at < self._last[1]:
             yield Finding(where, f"its time {at} lies before that of block {self._last[0]}, {self._last[1]}")
         self._last = (height, at)
-        yield from self._log.block(where, block.leaves, root)
+        yield from self._log.block(where, block.leaves, block.root)
         yield from replay.block(where, block)
 
     def _checkpoints(self, genesis: Genesis, replay: Replay) -> Iterator[Finding]:

@@ -1,0 +1,2 @@
+-- From here on `block.leaves`, `block.envelopes` and `segment.data` may be Zstandard frames, by their first bytes.
+-- What is there stays as it is; an older program would take a frame for damage, and refuses this version.
