@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.engine.conformance import PATIENCE_S
 from tests.store.world import World
 from tocsin.engine.cometbft import wire
 from tocsin.engine.cometbft.application import Application, chain_id
@@ -33,7 +34,7 @@ class Connection:
 
     def __init__(self, path: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.settimeout(20)
+        self.socket.settimeout(PATIENCE_S)
         self.socket.connect(str(path))
         self._data = b""
 

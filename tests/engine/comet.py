@@ -4,10 +4,11 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -47,12 +48,32 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
+@cache
+def _ours() -> tuple[socket.socket, Iterator[int]]:
+    """What says to other processes of these tests that some ports are taken, until this one ends; and those ports.
+
+    They lie below those that the system gives to whoever asks for any.
+    """
+    for first in range(20_000, 32_000, 400):
+        sign = socket.socket(socket.AF_UNIX)
+        try:
+            sign.bind(f"\0tocsin-tests-ports-{first}")
+        except OSError:
+            sign.close()
+        else:
+            return sign, cycle(range(first, first + 400))
+    raise AssertionError("30 other processes test here")
+
+
 def free_port() -> int:
-    """A port that nobody listens at now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
+    """A port that nobody listens at now, and that nobody else is given: the node that is to listen there comes later, or
+    again."""
+    _, ports = _ours()
+    while True:
+        port = next(ports)
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port
 
 
 def cometbft_below(folder: Path) -> list[int]:
@@ -76,9 +97,9 @@ def wait_for(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def new_world(validators: int = 1, origin: str = "health.example/tw/tainan") -> World:
+def new_world(validators: int = 1, origin: str = "health.example/tw/tainan", window_s: int = WINDOW_S) -> World:
     """A network that is founded now and votes for seconds."""
-    return World(origin, created=now(), window_s=WINDOW_S, validators=validators)
+    return World(origin, created=now(), window_s=window_s, validators=validators)
 
 
 def node_seed(origin: str, number: int) -> bytes:
@@ -175,6 +196,9 @@ class CometBench(Node):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(new_world(), folder, 0, [free_port()])
+
+    def clock(self) -> int:
+        return now()
 
     def set_clock(self, at: int) -> None:
         time.sleep(max(0, at - now()) / 1000)

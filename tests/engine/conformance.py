@@ -15,13 +15,14 @@ from tocsin.kernel.block import State, apply_block, checks, found, reads
 from tocsin.kernel.envelope import Envelope, Refusal, decode
 from tocsin.kernel.reasons import Reason
 
-PATIENCE_S = 20.0
+PATIENCE_S = 300.0
+"""Only what never comes about takes so long."""
 
 
 class Bench(Protocol):
     """One network on one engine. `world` names its members; the clock of its network starts at its creation.
 
-    `lag_ms`: how far block time may be from the clock. The embedded engine's clock stands still unless it is set.
+    `lag_ms`: how far block time may be behind the clock. The embedded engine's clock stands still unless it is set.
     """
 
     world: World
@@ -29,6 +30,9 @@ class Bench(Protocol):
 
     @property
     def engine(self) -> Engine: ...
+
+    def clock(self) -> int:
+        """The engine's."""
 
     def set_clock(self, at: int) -> None:
         """Set the engine's clock, and let it notice; where it cannot be set, wait until it has come so far."""
@@ -102,7 +106,8 @@ class EngineConformance:
         envelope = bench.world.report("district-00", at)
         got = receipt(bench.engine.submit(envelope.data))
         assert (got.digest, got.codes) == (envelope.digest, [Reason.ACCEPTED])
-        assert abs(got.at - at) <= bench.lag_ms
+        # An engine that has just been started may need many seconds for its first block.
+        assert at - bench.lag_ms <= got.at <= bench.clock()
         assert bench.engine.final() >= got.height
         (block,) = final_blocks(bench.engine, got.height - 1, got.height)
         assert block.envelopes[got.position] == envelope.data

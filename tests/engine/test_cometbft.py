@@ -3,9 +3,10 @@
 import os
 import queue
 import signal
+import threading
 import time
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import apsw
@@ -109,7 +110,8 @@ def test_a_killed_cometbft_is_started_anew(bench: CometBench) -> None:
 
 
 def test_a_member_may_sign_once_a_header_names_the_hash(bench: CometBench) -> None:
-    got = receipt(bench.engine.submit(bench.world.report("district-00", now()).data))
+    # Of what has no deadline, which would make a block of its own.
+    got = receipt(bench.engine.submit(bench.world.present("district-00", 1, now()).data))
     wait_for(lambda: bench.engine.confirmed() >= got.height)
     bench.restart()
     # The header is there already: nobody waits for the next block, which may be a minute away.
@@ -136,10 +138,12 @@ def test_blocks_come_while_nothing_happens(bench: CometBench) -> None:
     """Time must not stand still: the heartbeat, here two seconds; in between the chain rests."""
     receipt(bench.engine.submit(bench.world.present("district-00", 1, now()).data))
     wait_for(lambda: bench.engine.confirmed() == bench.engine.final())
+    began = time.monotonic()
     first = bench.engine._application._heights.height
     final = bench.engine.final()
     wait_for(lambda: bench.engine._application._heights.height >= first + 2)
-    assert bench.engine._application._heights.height <= first + 3
+    # Who looks may be late, on a busy machine.
+    assert bench.engine._application._heights.height <= first + 1 + (time.monotonic() - began) / 2
     assert bench.engine.final() == final
 
 
@@ -154,16 +158,19 @@ def test_rule_13_who_hears_of_a_block_may_submit_the_next(bench: CometBench) -> 
 def test_cometbft_is_started_again_and_nothing_is_lost(bench: CometBench) -> None:
     world = bench.world
     tickets = []
+    killed = 0
     for number in range(120):
         tickets.append(taken(bench.engine.submit(world.present("district-00", 1, now() + number).data)))
         if number % 40 == 20:
+            wait_for(lambda: bench.engine.process.starts > killed)  # noqa: B023
             pid = bench.engine.process.pid
-            if pid is not None:
-                os.kill(pid, signal.SIGKILL)
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            killed += 1
         time.sleep(0.01)
     receipts = [receipt(ticket) for ticket in tickets]
     assert len({(one.height, one.position) for one in receipts}) == len(receipts)
-    assert bench.engine.process.starts > 1
+    assert bench.engine.process.starts > killed == 3
     assert "status -9" in bench.engine.process.ended
     assert sum(len(block.envelopes) for block in bench.store.network(world.origin).blocks()) == len(receipts)
 
@@ -278,13 +285,22 @@ def test_who_sends_again_what_waits_hears_the_same(bench: CometBench) -> None:
     assert refusal(bench.engine.submit(envelope.data)) == Reason.SEEN_BEFORE
 
 
-def test_what_is_given_in_a_moment_travels_together(bench: CometBench) -> None:
+def test_what_is_given_in_a_moment_travels_together(bench: CometBench, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what is refused takes nothing with it."""
     world = bench.world
     receipt(bench.engine.submit(world.present("district-02", 1, now()).data))  # CometBFT has come up
     many = [world.present("district-00", 1, now() + number).data for number in range(300)]
     late = world.present("district-01", 1, now() - 10_000_000).data
+    # A moment, however long it takes here: nothing goes to CometBFT before the last one is given.
+    given, offer = threading.Event(), Rpc.offer
+
+    def after(self: Rpc, txs: Sequence[bytes]) -> list[str]:
+        assert given.wait(PATIENCE_S)
+        return offer(self, txs)
+
+    monkeypatch.setattr(Rpc, "offer", after)
     tickets = [bench.engine.submit(data) for data in [*many[:150], late, *many[150:]]]
+    given.set()
     assert refusal(tickets.pop(150)) == Reason.EXPIRED
     receipts = [receipt(ticket) for ticket in tickets]
     assert sorted(receipts, key=lambda one: (one.height, one.position)) == receipts

@@ -94,8 +94,8 @@ def test_the_log_turns_over_while_the_process_runs(tmp_path: Path, says: Callabl
     with log.open("wb") as file:
         file.truncate(MAX_LOG - 5)
     says("echo first; echo second; echo third")
+    wait_for(lambda: old.stat().st_size == MAX_LOG + 1)
     wait_for(lambda: log.exists() and log.read_bytes() == b"second\nthird\n")
-    assert old.stat().st_size == MAX_LOG + 1
     assert sorted(one.name for one in tmp_path.iterdir()) == ["cometbft.log", "cometbft.log.1", "program"]
 
 

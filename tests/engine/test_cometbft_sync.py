@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.engine.comet import Node, free_port, new_world, now, wait_for
+from tests.engine.comet import PATIENCE_S, Node, free_port, new_world, now, wait_for
 from tests.engine.conformance import receipt
 from tests.engine.test_cometbft_snapshots import Content, announced, archived_lie
 from tests.store.drive import verify_all
+from tests.store.world import World
 from tocsin.engine.cometbft import engine, wire
 from tocsin.engine.cometbft.heights import Heights
 from tocsin.engine.cometbft.home import Sync
@@ -25,8 +26,15 @@ EVERY = 8
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Snapshots each 8th changing block; a thousand would take minutes."""
+    """Snapshots each 8th changing block; a thousand would take minutes. Who looks for one on a busy machine may need
+    longer than a node is patient."""
     monkeypatch.setattr(kernel, "SNAPSHOT_EVERY", EVERY)
+    monkeypatch.setattr(engine, "_NO_SNAPSHOT_S", PATIENCE_S)
+
+
+def quiet() -> World:
+    """A network in which nothing lapses while it is looked at, however slow the machine is."""
+    return new_world(window_s=3_600)
 
 
 def ask(node: Node, method: str, **params: str) -> Any:
@@ -38,12 +46,20 @@ def ask(node: Node, method: str, **params: str) -> Any:
 
 
 def earliest(node: Node) -> int:
-    """CometBFT's first block there; 0 while it has none."""
-    return int(ask(node, "status")["sync_info"]["earliest_block_height"])
+    """CometBFT's first block there. Who has just begun with a snapshot has none for a moment."""
+    found = 0
+
+    def there() -> bool:
+        nonlocal found
+        found = int(ask(node, "status")["sync_info"]["earliest_block_height"])
+        return found > 0
+
+    wait_for(there)
+    return found
 
 
 def test_a_new_node_joins_by_a_snapshot(tmp_path: Path) -> None:
-    world, ports = new_world(1), [free_port(), free_port()]
+    world, ports = quiet(), [free_port(), free_port()]
     rpc = f"127.0.0.1:{free_port()}"
     old = Node(world, tmp_path / "old", 0, ports, rpc=rpc)
     for number in range(3):
@@ -89,7 +105,7 @@ def test_where_nobody_has_anything_the_engine_says_so_and_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who runs it starts it again then, and asks anew whom to trust."""
-    monkeypatch.setattr(engine, "_NO_SNAPSHOT_S", 1.0)
+    monkeypatch.setattr(engine, "_NO_SNAPSHOT_S", 3.0)
     monkeypatch.setattr(engine, "_NO_BLOCK_S", 1.0)
     world, nobody = new_world(1), f"127.0.0.1:{free_port()}"
     node = Node(world, tmp_path / "new", 1, [free_port(), free_port()], validates=False, sync=Sync((nobody,) * 2, 2, "A" * 64))
@@ -104,7 +120,7 @@ class Three:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.world = new_world(1)
+        self.world = quiet()
         self.ports = [free_port(), free_port(), free_port()]
         self.rpc = f"127.0.0.1:{free_port()}"
         self.nodes = [
@@ -161,9 +177,10 @@ def test_who_offers_a_wrong_snapshot_is_refused_and_another_one_is_taken(
 
     monkeypatch.setattr(served, "chunk", lie)
     monkeypatch.setattr(served, "offered", lambda: [announced(chunks, height) for height, chunks in lies.items()])
-    # The honest one has only the older snapshot, so that CometBFT takes up the lie first.
+    # The honest one has only the older snapshot, and none until the liar was heard, so that CometBFT takes up the lie
+    # first, whomever it reaches first.
     kept = three.honest.engine._application._snapshots
-    monkeypatch.setattr(kept, "offered", lambda: [true[min(true)]])
+    monkeypatch.setattr(kept, "offered", lambda: [true[min(true)]] if asked.is_set() else [])
     told: list[str] = []
     monkeypatch.setattr(engine.CometEngine, "refused", lambda self, why: told.append(why))
     new = three.join()
@@ -216,7 +233,7 @@ def test_a_sync_that_fails_says_so_and_starts_over(three: Three, monkeypatch: py
 
 def test_pruning_keeps_log_and_journal_whole(tmp_path: Path) -> None:
     """CometBFT forgets its blocks below the oldest snapshot, also where a snapshot is all the past there was."""
-    world, ports = new_world(1), [free_port(), free_port()]
+    world, ports = quiet(), [free_port(), free_port()]
     rpc = f"127.0.0.1:{free_port()}"
     nodes = [Node(world, tmp_path / "old", 0, ports, rpc=rpc, prune=True)]
     old = nodes[0]

@@ -1,6 +1,7 @@
 """A state sync that is cut short, wherever that is, begins anew by itself: kill -9 of application, CometBFT, or both."""
 
 import multiprocessing
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine import syncing
-from tests.engine.comet import Node, free_port, installed, new_world, now
+from tests.engine.comet import PATIENCE_S, Node, free_port, installed, new_world, now
 from tests.engine.conformance import receipt
 from tests.engine.syncing import EVERY, POINTS, Setup
 from tests.engine.test_cometbft_sync import ask
@@ -67,9 +68,10 @@ def _joined(founded: Founded, folder: Path, number: int) -> int:
         process = context.Process(target=syncing.run, args=(setup, out))
         process.start()
         out.close()
+        until = time.monotonic() + PATIENCE_S
         try:
             while told.recv() < target:
-                pass
+                assert time.monotonic() < until, f"{who} killed at {point!r}: the node has not all blocks"
             return start
         except EOFError:
             pass

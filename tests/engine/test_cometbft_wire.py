@@ -143,9 +143,9 @@ def test_a_process_that_ends_is_started_again_after_longer_pauses(tmp_path: Path
     process = Process(program, tmp_path, lambda: began.append(time.monotonic()))
     wait_for(lambda: len(began) >= 4)
     process.stop()
+    # A busy machine may be late, and nobody may be early.
     pauses = [after - before for before, after in pairwise(began)]
-    assert pauses[:3] == sorted(pauses[:3])
-    assert pauses[2] > 1.0
+    assert all(pause >= least for pause, least in zip(pauses, (0.4, 0.8, 1.6), strict=False))
     assert process.why == process.ended == "CometBFT ended with status 3: ERROR: no such thing"
     assert (tmp_path / "cometbft.log").read_text().count("last") in (process.starts - 1, process.starts)
     assert process.pid is None
@@ -158,11 +158,11 @@ def test_a_program_that_cannot_be_run_is_tried_again_and_said(tmp_path: Path) ->
 
 
 def test_why_it_ended_is_told_until_it_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tocsin.engine.cometbft.process._UP_S", 0.2)
     program = _program(tmp_path, "[ -e again ] || { touch again; echo 'ERROR: once'; exit 3; }; exec sleep 600")
     monkeypatch.chdir(tmp_path)
     process = Process(program, tmp_path, lambda: None)
     wait_for(lambda: "once" in process.why)
+    monkeypatch.setattr("tocsin.engine.cometbft.process._UP_S", 0.2)
     wait_for(lambda: not process.why)
     assert "once" in process.ended
     starts = process.starts

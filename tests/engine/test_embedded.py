@@ -24,6 +24,7 @@ from tocsin.kernel.genesis import Check
 from tocsin.kernel.reasons import Reason
 from tocsin.store.errors import StoreFull
 from tocsin.store.fsck import fsck
+from tocsin.store.network import NetworkStore
 from tocsin.store.store import Store
 
 
@@ -44,6 +45,9 @@ class EmbeddedBench:
 
     def _start(self) -> EmbeddedEngine:
         return EmbeddedEngine(self.store.network(self.world.origin), lambda: self._now, self._verifier)
+
+    def clock(self) -> int:
+        return self._now
 
     def set_clock(self, at: int) -> None:
         self._now = at
@@ -86,12 +90,21 @@ def test_it_is_an_engine(bench: EmbeddedBench) -> None:
     assert port is driven.engine
 
 
-def test_blocks_gather_while_a_commit_runs(bench: EmbeddedBench) -> None:
+def test_blocks_gather_while_a_commit_runs(bench: EmbeddedBench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many envelopes at once make few blocks; none holds more than a chunk."""
     world = bench.world
     bench.set_clock(CREATED + 1000)
     envelopes = [world.present("district-00", 1, CREATED + number) for number in range(1500)]
+    # At once, however long it takes here: the first commit runs until the last one is given.
+    given, flush = threading.Event(), NetworkStore.flush
+
+    def after(self: NetworkStore) -> None:
+        assert given.wait(PATIENCE_S)
+        flush(self)
+
+    monkeypatch.setattr(NetworkStore, "flush", after)
     tickets = [bench.engine.submit(envelope.data) for envelope in envelopes]
+    given.set()
     heights = [receipt(ticket).height for ticket in tickets]
     assert heights == sorted(heights)
     assert 3 <= len(set(heights)) < 100

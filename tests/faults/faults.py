@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from tests.engine.comet import free_port, now, validator_key
 from tests.faults.disk import Broken, fill
 from tests.faults.links import Pair
-from tests.faults.network import LIVE_S, Network
+from tests.faults.network import CATCH_UP_S, LIVE_S, Network
 from tests.faults.site import Part, Site
 from tests.faults.snapshots import kept
 from tests.store.world import signer
@@ -99,7 +99,7 @@ def cut_sync(net: Network) -> str:
         pause = net.chance.uniform(0, 0.5)
         net.wait(
             lambda step=step: victim.final > 0 or (victim.sync.startswith(step) and bool(victim.cometbft())),  # type: ignore[misc]
-            LIVE_S, f"{victim.name} is to get a snapshot, and {victim.sync}",
+            CATCH_UP_S, f"{victim.name} is to get a snapshot, and {victim.sync}",
         )  # fmt: skip
         time.sleep(pause)
         done.append(f"{part} while it {victim.sync}")
@@ -116,13 +116,13 @@ def false_snapshot(net: Network) -> str:
     made again; it finds that out, and takes a true one."""
     _snapshots(net, 2)
     net.load.running.clear()
-    net.wait(lambda: not net.load.unanswered(), 4 * LIVE_S, "envelopes have no answer")
+    net.wait(lambda: not net.load.unanswered(), CATCH_UP_S, "envelopes have no answer")
     victim, liar = net.some(2)
     victim.kill()
     others = net.up()
     # CometBFT takes the newest of all first: that must be the lie.
     older = min(set.intersection(*(set(kept(one.folder / "cometbft")) for one in others)))
-    net.wait(lambda: kept(liar.folder / "cometbft")[-1] > older, LIVE_S, f"{liar.name} has nothing to lie about")
+    net.wait(lambda: kept(liar.folder / "cometbft")[-1] > older, CATCH_UP_S, f"{liar.name} has nothing to lie about")
     for one in others:
         one.show(older, net.chance.randrange(2**32) if one is liar else None)
     victim.wipe()
@@ -144,7 +144,7 @@ def _snapshots(net: Network, count: int) -> None:
         found = [kept(one.folder / "cometbft") for one in sites]
         return all(len(one) >= count and one[-count] > base for one in found)
 
-    net.wait(there, 4 * LIVE_S, "no snapshot")
+    net.wait(there, CATCH_UP_S, "no snapshot")
 
 
 def _sync(net: Network, victim: Site) -> None:
@@ -157,11 +157,17 @@ def _sync(net: Network, victim: Site) -> None:
 
 def _synced(net: Network, victim: Site) -> int:
     """Wait until it is back; its CometBFT's first block."""
-    net.wait(lambda: victim.final > 0, 2 * LIVE_S, f"{victim.name}, wiped, has not come back")
+    net.wait(lambda: victim.final > 0, CATCH_UP_S, f"{victim.name}, wiped, has not come back")
     victim.setup = replace(victim.setup, sync=None)
     first = 0
-    while not first:  # while it comes back there is none yet
-        first = _first(victim)
+
+    def there() -> bool:
+        nonlocal first
+        with contextlib.suppress(OSError):  # its CometBFT may just have been killed
+            first = _first(victim)
+        return first > 0  # while it comes back there is none yet
+
+    net.wait(there, CATCH_UP_S, f"the CometBFT of {victim.name} has no block")
     if first == 1:
         raise Broken(f"{victim.name} replayed the chain instead of taking a snapshot")
     return first
@@ -195,11 +201,14 @@ def disk_full(net: Network) -> str:
     ballast = victim.folder / "ballast"
     victim.trouble = ""
     fill(ballast)
-    net.wait(lambda: bool(victim.halted or victim.trouble), 2 * LIVE_S, f"{victim.name} does not notice its disk")
+    net.wait(lambda: bool(victim.halted or victim.trouble), CATCH_UP_S, f"{victim.name} does not notice its disk")
     why = victim.halted or victim.trouble
     with _only(net, [site for site in net.up() if site is not victim]):
         took = net.live()
     ballast.unlink()
+    # What notices its disk first is CometBFT or the application, and the other one may do so yet.
+    top = max(site.final for site in net.up())
+    net.wait(lambda: bool(victim.halted) or victim.final >= top, CATCH_UP_S, f"{victim.name} does not come back")
     if victim.halted:
         victim.stop()
         victim.start()
@@ -318,7 +327,7 @@ def bad_proposals(net: Network) -> str:
         site.stop()
         net.restart(site, lies=net.chance.randrange(2**32))
     before, turned_down = net.lies, sum(site.rejections() for site in others)
-    net.wait(lambda: net.lies >= before + 3, 4 * LIVE_S, "no three bad proposals were made")
+    net.wait(lambda: net.lies >= before + 3, CATCH_UP_S, "no three bad proposals were made")
     with _only(net, others):
         took = net.live()
     net.wait(
@@ -368,7 +377,7 @@ def stranger(net: Network) -> str:
     heights: list[int] = []
     outside = Site(folder.name, setup, lambda site, line: heights.append(line["final"]) if "final" in line else None)
     outside.start()
-    net.wait(lambda: bool(outside.cometbft() and heights), 2 * LIVE_S, "the stranger does not start")
+    net.wait(lambda: bool(outside.cometbft() and heights), CATCH_UP_S, "the stranger does not start")
     time.sleep(4)
     outside.kill()
     if max(heights) > 0:
@@ -417,7 +426,7 @@ def twin(net: Network) -> str:
     original.start()
     double.start()
     start = time.monotonic()
-    net.wait(lambda: key in net.caught(), 4 * LIVE_S, f"the double vote of {double.name} is not on the log")
+    net.wait(lambda: key in net.caught(), CATCH_UP_S, f"the double vote of {double.name} is not on the log")
     took = time.monotonic() - start
     double.kill()
     net.expelled.add(original.name)

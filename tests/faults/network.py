@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from tests.engine.comet import WINDOW_S, free_port, installed, new_world
+from tests.engine.comet import PATIENCE_S, WINDOW_S, free_port, installed, new_world
 from tests.faults.disk import Broken, Disk, agree, placed, read
 from tests.faults.links import Links, Pair
 from tests.faults.load import Load, wrong
@@ -29,8 +29,9 @@ from tocsin.store.watermark import Watermark
 
 LIVE_S = 30.0
 """Once a quorum stands and can talk, an envelope is final after so long at the latest. Lost connections are dialled
-again after five to eight seconds; the rest is for a loaded machine."""
-CATCH_UP_S = 60.0
+again after five to eight seconds; the rest is for a loaded machine. Until the program has started it does not stand."""
+CATCH_UP_S = PATIENCE_S
+"""Of what no law sets a time for."""
 
 
 class Network:
@@ -122,6 +123,8 @@ class Network:
     def _heard(self, site: Site, line: dict[str, Any]) -> None:
         with self._lock:
             match line:
+                case {"ready": _}:
+                    site.ready = True
                 case {"final": height}:
                     site.final = height
                 case {"signed": size, "root": root}:
@@ -145,6 +148,9 @@ class Network:
 
     def live(self, limit: float = LIVE_S) -> float:
         """Seconds until an envelope that is sent now is final; raises Broken after `limit`."""
+        self._until(
+            lambda: all(site.ready for site in self.up()), PATIENCE_S, lambda: f"not all have started: {self.where()}"
+        )
         start = time.monotonic()
         digest = self.load.beat(self.chance.choice(self.up()))
         sent = self.load.book[digest]

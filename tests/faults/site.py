@@ -14,12 +14,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from tests.engine.comet import cometbft_below
+from tests.engine.comet import PATIENCE_S, cometbft_below
 from tests.faults.validator import Setup
 from tests.paths import ROOT
 
 Part = Literal["application", "cometbft", "both"]
 """Whom a signal hits."""
+STOP_S = 60.0
+"""A clean stop takes no longer, on a busy machine."""
 
 
 class Site:
@@ -31,6 +33,8 @@ class Site:
         self.folder = Path(setup.folder)
         self.signed = Path(setup.signed)
         self.up = False
+        self.ready = False
+        """Whether it has told that it takes part since its start."""
         self.final = -1
         """Height of the last block it told of since its start."""
         self.halted = ""
@@ -43,11 +47,13 @@ class Site:
         self.small_disk = False
         self._heard = heard
         self._process: subprocess.Popen[bytes] | None = None
+        self._reader: threading.Thread | None = None
         self._errors = self.folder.parent / f"{name}.err"
 
     def start(self, setup: Setup | None = None) -> None:
         """Start it, from what is on its disk."""
         self.setup = setup or self.setup
+        self.ready = False
         self.final, self.halted, self.trouble, self.sync, self.turned_down = -1, "", "", "", []
         path = self.folder.parent / f"{self.name}.json"
         path.write_bytes(msgspec.json.encode(self.setup))
@@ -57,7 +63,8 @@ class Site:
                 stdout=subprocess.PIPE, stderr=errors, start_new_session=True,
             )  # fmt: skip
         self.up = True
-        threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+        self._reader.start()
 
     def submit(self, name: str, data: bytes) -> bool:
         """Hand it an envelope; whether it could be handed over."""
@@ -97,7 +104,7 @@ class Site:
         self.up = False
         if self._process is not None and self._ask({"stop": True}):
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(20)
+                self._process.wait(STOP_S)
         self.kill()
 
     def wipe(self) -> None:
@@ -133,7 +140,10 @@ class Site:
         process = self._process
         if process is None:
             return
-        process.wait(20)
+        process.wait(PATIENCE_S)
+        # What it told last is not to be taken for the words of the next one.
+        assert self._reader is not None
+        self._reader.join(PATIENCE_S)
         with contextlib.suppress(OSError):
             assert process.stdin is not None
             process.stdin.close()

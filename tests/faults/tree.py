@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
-from tests.engine.comet import cometbft_below, installed
+from tests.engine.comet import PATIENCE_S, cometbft_below, installed
 from tests.faults.disk import Broken, Disk, agree, fill, placed, read, small_disk
 from tests.paths import ROOT
 from tests.store.drive import verify_all
@@ -43,7 +43,8 @@ RELAY = "2-1-a1"
 SMALL = "2-1-a2"
 """Whose disk can be filled."""
 LIVE_S = 40.0
-CATCH_UP_S = 90.0
+CATCH_UP_S = PATIENCE_S
+"""Of what no law sets a time for."""
 _SKEWED = """
 import sys, time
 real = time.time_ns
@@ -64,7 +65,7 @@ testnet.start(Path(sys.argv[1]), sys.argv[2:] or None)
 
 def begin(folder: Path, *names: str) -> None:
     """Start nodes, all or some, as children of a process that ends: they are nobody's but their tree's."""
-    subprocess.run([sys.executable, "-c", _START, str(folder), *names], cwd=ROOT, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", _START, str(folder), *names], cwd=ROOT, check=True, timeout=PATIENCE_S)
 
 
 class Running:
@@ -92,6 +93,7 @@ class Running:
         """What was recorded below."""
         self.strays: list[subprocess.Popen[bytes]] = []
         self.going = threading.Event()
+        self._recording = threading.Lock()
         self._ended = threading.Event()
         self._failed = ""
         self._loading = threading.Thread(target=self._load, daemon=True)
@@ -146,7 +148,7 @@ class Running:
         self.hit(name, signal.SIGKILL, part)
         if part != "cometbft":
             node = testnet.load(self.folder).node(name)
-            until = time.monotonic() + 10
+            until = time.monotonic() + PATIENCE_S
             while testnet.running(self.folder, node) and time.monotonic() < until:
                 time.sleep(0.02)
 
@@ -206,7 +208,9 @@ class Running:
         while not self._ended.is_set():
             if self.going.wait(0.2):
                 try:
-                    self.record()
+                    with self._recording:
+                        if self.going.is_set():
+                            self.record()
                 except (Broken, RuntimeError) as error:
                     if not self._ended.is_set():
                         self._failed = str(error)
@@ -217,6 +221,18 @@ class Running:
         """Somebody who is up."""
         name = next(one for one in self.tree.net(origin).members if one not in self.down)
         return Remote(self.client, self.tree.node(name).url, origin)
+
+    def size(self, origin: str) -> int:
+        """Of a log, as somebody tells it."""
+        size = 0
+
+        def told() -> bool:
+            nonlocal size
+            size = self.client_of(origin).status().size
+            return True
+
+        _until(told, f"nobody tells of {origin}")
+        return size
 
     # What must hold.
 
@@ -231,6 +247,8 @@ class Running:
         """Everything; seconds to liveness, and the sizes at which all agree."""
         took = self.live()
         self.going.clear()
+        with self._recording:
+            pass  # or what is left of a record in hand might come while the logs are read
         if self._failed:
             raise Broken(self._failed)
         end = time.monotonic() + CATCH_UP_S
@@ -341,7 +359,7 @@ def kill_carrier(run: Running) -> str:
     run.kill(RELAY)
     run.down.add(RELAY)
     before = len(run.messages)
-    end = time.monotonic() + LIVE_S
+    end = time.monotonic() + CATCH_UP_S
     while len(run.messages) < before + 2:
         if time.monotonic() > end:
             raise Broken("nothing is recorded below while the carrier is away")
@@ -383,7 +401,7 @@ def reset_node(run: Running) -> str:
         check=True, capture_output=True, timeout=60,
     )  # fmt: skip
     run.start_node(name)
-    own, head = Remote(run.client, run.tree.node(name).url, origin), run.client_of(origin).status().size
+    own, head = Remote(run.client, run.tree.node(name).url, origin), run.size(origin)
     # Block by block, ten of them a second.
     _until(lambda: own.status().final >= head, f"{name} does not come back after its reset", CATCH_UP_S)
     run.down.discard(name)
@@ -405,10 +423,10 @@ def disk_full(run: Running) -> str:
         why[:] = [said.error or said.trouble]
         return bool(why[0])
 
-    _until(noticed, f"{SMALL} does not notice its disk")
+    _until(noticed, f"{SMALL} does not notice its disk", CATCH_UP_S)
     took = run.live()
     ballast.unlink()
-    head = run.client_of(LOWER).status().size
+    head = run.size(LOWER)
     _until(lambda: own.status().final >= head, f"{SMALL} does not come back", CATCH_UP_S)
     if not testnet.running(run.folder, started):
         raise Broken(f"process {started.pid} of {SMALL} has ended")
@@ -444,12 +462,12 @@ def wrong_clock(run: Running) -> str:
     run.strays.append(wrong)
     origin = run.tree.node(name).networks[0]
     own = Remote(run.client, run.tree.node(name).url, origin)
-    _until(lambda: own.status().runs, f"{name} does not run with a wrong clock")
+    _until(lambda: own.status().runs, f"{name} does not run with a wrong clock", CATCH_UP_S)
     took = run.live()
-    head = run.client_of(origin).status().size
-    _until(lambda: own.status().final >= head, f"{name} with a wrong clock has no final head")
+    head = run.size(origin)
+    _until(lambda: own.status().final >= head, f"{name} with a wrong clock has no final head", CATCH_UP_S)
     wrong.terminate()
-    wrong.wait(30)
+    wrong.wait(PATIENCE_S)
     run.start_node(name)
     run.down.discard(name)
     return f"{name} by {skew:+} s; the others went on after {took:.1f} s"

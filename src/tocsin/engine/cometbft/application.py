@@ -34,7 +34,9 @@ _read_block_leaf = msgspec.json.Decoder(BlockLeaf).decode
 CODESPACE = "tocsin"
 """Of the codes in answers; they are the numbered reasons."""
 BLOCK_BYTES = 4 * 1024 * 1024
-"""Of transactions in a block, and of the envelopes in them."""
+"""Of transactions in a block, as they travel."""
+_OPENED_BYTES = 2 * BLOCK_BYTES
+"""Of the envelopes in them. Of 64 acts each they compress to a third, and half of that room would stay empty."""
 _CANDIDATES = 4
 """Blocks proposed for one height whose outcome is remembered: one, unless rounds fail."""
 
@@ -83,7 +85,7 @@ class _Block(NamedTuple):
     holds, and `codes` what is to be said of it."""
 
     outcome: Outcome
-    held: list[list[bytes]]
+    held: list[Sequence[bytes]]
     codes: list[list[Reason]]
 
 
@@ -282,7 +284,8 @@ class Application:
         block = self._apply(request)
         if not any(map(any, block.codes)):
             return wire.PrepareProposalAnswer(request.txs)
-        kept, held = [], []
+        kept: list[bytes] = []
+        held: list[Sequence[bytes]] = []
         room = request.max_tx_bytes
         for tx, some, codes in zip(request.txs, block.held, block.codes, strict=True):
             left = [data for data, code in zip(some, codes, strict=True) if code == Reason.ACCEPTED]
@@ -393,11 +396,11 @@ class Application:
         return wire.QueryAnswer(1, f"{request.path} is not answered, or this node is neither a member's nor known.")
 
 
-def _held(transactions: Sequence[bytes]) -> list[list[bytes]]:
+def _held(transactions: Sequence[bytes]) -> list[Sequence[bytes]]:
     """What each transaction of a block holds; a group beyond what a block may hold is not opened."""
-    held, room = [], BLOCK_BYTES
+    held, room = [], _OPENED_BYTES
     for transaction in transactions:
-        some = envelopes(transaction, max(room, 0))
+        some = envelopes(transaction, room)
         room -= sum(map(len, some))
         held.append(some)
     return held

@@ -28,7 +28,7 @@ CHUNK_BYTES = 4 * 1024 * 1024
 MAX_CHUNKS = 65_536
 """256 GiB, and 2 MiB of hashes; CometBFT carries 4 MB of them."""
 MAX_RECORD = 64 * 1024 * 1024
-"""The largest block in the journal, and far more than a row has. A block of CometBFT's has 4 MiB of envelopes."""
+"""The largest block in the journal, and far more than a row has. A block of CometBFT's has 8 MiB of envelopes."""
 
 MAX_ITEMS = 1 << 20
 """Envelopes or leaves of a block; an act has more than 100 bytes, and makes few leaves."""

@@ -6,6 +6,7 @@ whom in a group means nothing; each envelope stands or falls by itself.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from tocsin.engine.cometbft.packing import pack, unpack
 
@@ -19,16 +20,23 @@ signatures than were sent."""
 _HEAD = b"tocsin envelopes\n"
 
 
-def envelopes(transaction: bytes, room: int = GROUP_BYTES) -> list[bytes]:
+def envelopes(transaction: bytes, room: int = GROUP_BYTES) -> Sequence[bytes]:
     """What a transaction holds. A group that is not well-formed, or of more bytes than `room`, is taken for an
     envelope, which it is not."""
-    if not transaction.startswith(_HEAD):
-        return [transaction]
+    if not transaction.startswith(_HEAD) or room <= 0:
+        return (transaction,)
+    opened = _open(transaction)
+    return opened if sum(map(len, opened)) + len(opened) - 1 <= room else (transaction,)
+
+
+@lru_cache(maxsize=128)
+def _open(group: bytes) -> tuple[bytes, ...]:
+    """Each comes twice within moments: to be let in, and in its block."""
     try:
-        held = unpack(transaction[len(_HEAD) :], min(room, GROUP_BYTES)).split(b"\n", GROUP)
+        held = unpack(group[len(_HEAD) :], GROUP_BYTES).split(b"\n", GROUP)
     except ValueError:
-        return [transaction]
-    return held if len(held) <= GROUP and len(held) * _SIGNATURE <= len(transaction) else [transaction]
+        return (group,)
+    return tuple(held) if len(held) <= GROUP and len(held) * _SIGNATURE <= len(group) else (group,)
 
 
 def together(held: Sequence[bytes]) -> bytes:
