@@ -110,6 +110,7 @@ class Nodes:
 
     def act(self, name: str, origin: str, member: str, *acts: Act) -> str:
         """Acts of a member through one node, all accepted; the envelope's digest."""
+        self.live(name, origin)  # a node that was started a moment ago listens before its networks run
         return testnet.act(self.keys, self.remote(name, origin), member, acts)
 
     def record(self, origin: str) -> str:
@@ -137,7 +138,9 @@ class Nodes:
                 with suppress(testnet.TestnetError):  # a relay does not judge what it represents
                     self.act(net.own[0], origin, member, Judge(message, "endorse", None, "officer", None, None))
         if live.records.row(f"message:{message}") is not None:
-            self.act(net.own[0], origin, net.own[-1], Concur(message))
+            with suppress(testnet.TestnetError):  # the time for a veto, a second, may be over before the block
+                self.act(net.own[0], origin, net.own[-1], Concur(message))
+            until(lambda: live.records.row(f"message:{message}") is None)
 
     def policy(self, origin: str) -> Policy:
         return policy_of_genesis(decode_genesis(self.live(self.tree.net(origin).own[0], origin).records.genesis))

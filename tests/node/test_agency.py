@@ -177,8 +177,7 @@ def test_an_agency_from_init_to_join_and_through_a_reset(nodes: Nodes, tmp_path:
         motion = AdmitMotion("new", "agency:new", ["reporter", "voter"], public, 2**45, proofs)
         message = message_id(nodes.act(RELAY, LOWER, RELAY, Submit("motion.admit", None, None, motion, None)), 0)
         nodes.act(RELAY, LOWER, net.own[1], Judge(message, "endorse", None, "officer", None, None))
-        height = nodes.live(RELAY, LOWER).records.durable[0]
-        until(lambda: status(home)["height"] == height)
+        until(lambda: status(home)["height"] == nodes.live(RELAY, LOWER).records.durable[0])
         assert json.loads(command("node", "join", home, "--json"))["member"] == "new"
         until(lambda: status(home)["signers"] == [*net.own, "new"])
         assert "no member here" not in command("node", "status", home)
@@ -211,7 +210,7 @@ def start(home: Path, *, runs: bool = True) -> subprocess.Popen[bytes]:
     until(lambda: node.poll() is not None or (home / "address").exists())
     assert node.poll() is None, (home / "log").read_text()
     if runs:
-        until(lambda: status(home)["runs"])
+        until(lambda: all(one["runs"] for one in statuses(home)))
     return node
 
 
@@ -230,5 +229,10 @@ def stop(node: subprocess.Popen[bytes]) -> None:
 
 
 def status(home: Path) -> dict[str, object]:
+    return statuses(home)[0]
+
+
+def statuses(home: Path) -> list[dict[str, object]]:
+    """What a node says of each of its networks."""
     networks: list[dict[str, object]] = status_of((home / "address").read_text().strip())["networks"]
-    return networks[0]
+    return networks

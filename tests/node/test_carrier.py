@@ -34,8 +34,11 @@ def build(tmp_path: Path) -> Iterator[Callable[..., Nodes]]:
 
 
 def link(nodes: Nodes) -> None:
-    nodes.live(RELAY, UPPER)
+    """Make the two peers, and wait until the relay has it in both networks."""
+    for name, origin in ((RELAY, UPPER), (RELAY, LOWER), ("1-1-a1", UPPER)):
+        nodes.live(name, origin)
     testnet.link(nodes.folder)
+    until(lambda: nodes.live(RELAY, UPPER).records.row(f"peer:{LOWER}"))
 
 
 def above(nodes: Nodes) -> list[str]:
@@ -200,8 +203,10 @@ def test_two_relays_for_one_edge_do_no_harm(build: Callable[..., Nodes]) -> None
     nodes.start()
     link(nodes)
     nodes.record(LOWER)
-    nodes.final("2-1-a2", LOWER, nodes.live(RELAY, LOWER).records.durable[1])
-    twins = [carrier(nodes, nodes.remote(name, LOWER)) for name in ("2-1-a2", "2-1-a3")]
+    sources = ("2-1-a2", "2-1-a3")
+    for name in sources:
+        nodes.final(name, LOWER, nodes.live(RELAY, LOWER).records.durable[1])
+    twins = [carrier(nodes, nodes.remote(name, LOWER)) for name in sources]
     for twin in twins:
         twin.start()
     until(lambda: arrived(nodes))

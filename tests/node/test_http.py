@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.node.net import Nodes, now, opened
+from tests.node.net import PATIENCE_S, Nodes, now, opened, until
 from tocsin.client.signing import sign_acts
 from tocsin.engine.port import Engine, EngineBusy, Ticket
 from tocsin.kernel.acts import Present
@@ -29,6 +29,8 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     made = Nodes(tmp_path_factory.mktemp("nodes"), testnet.shape(3, [1]))
     made.start()
     made.record(ORIGIN)
+    for name in (ONE, TWO, THREE):
+        made.final(name, ORIGIN, made.live(ONE, ORIGIN).records.durable[1])
     yield made
     made.close()
 
@@ -39,7 +41,7 @@ def remote(nodes: Nodes) -> Remote:
 
 
 def get(nodes: Nodes, path: str, method: str = "GET", body: bytes = b"", name: str = TWO) -> tuple[int, bytes]:
-    return call(nodes.client, method, f"{nodes.tree.node(name).url}{path}", 10**7, body=body)
+    return call(nodes.client, method, f"{nodes.tree.node(name).url}{path}", 10**7, PATIENCE_S, body=body)
 
 
 def present(nodes: Nodes, member: str, day: int, genesis: str | None = None) -> bytes:
@@ -64,7 +66,8 @@ def test_every_node_serves_its_own_line_for_a_size(nodes: Nodes) -> None:
     nodes.final(ONE, ORIGIN, size)
     names = set()
     for name in (ONE, TWO, THREE):
-        data = nodes.remote(name, ORIGIN).cosigned(size, 5)
+        until(lambda name=name: nodes.remote(name, ORIGIN).cosigned(size, 5))  # type: ignore[misc]
+        data = nodes.remote(name, ORIGIN).cosigned(size)
         assert data is not None
         names |= {line.name for line in note.parse(data).signatures if line.name != ORIGIN}
     assert names == {f"{ORIGIN}/{name}" for name in (ONE, TWO, THREE)}
@@ -73,7 +76,7 @@ def test_every_node_serves_its_own_line_for_a_size(nodes: Nodes) -> None:
 
 def test_an_envelope_gets_its_receipt_through_any_node(nodes: Nodes, remote: Remote) -> None:
     data = present(nodes, TWO, 20_000)
-    answer = remote.submit(data, 10)
+    answer = remote.submit(data, http.MAX_WAIT_S)
     assert isinstance(answer, Taken)
     assert answer.codes == [0]
     for name in (ONE, THREE):
@@ -81,7 +84,7 @@ def test_an_envelope_gets_its_receipt_through_any_node(nodes: Nodes, remote: Rem
         assert status in (200, 404)  # who follows may be a moment behind
         if status == 200:
             assert f'"{answer.digest}",{answer.height},[0]'.encode() in said
-    again = remote.submit(data, 10)
+    again = remote.submit(data, http.MAX_WAIT_S)
     assert isinstance(again, Refusal)
     assert again.reason == Reason.SEEN_BEFORE
 
@@ -94,7 +97,7 @@ def test_without_waiting_there_is_a_digest_to_ask_for(nodes: Nodes) -> None:
 def test_of_a_batch_each_envelope_gets_its_own_answer(nodes: Nodes) -> None:
     good = [present(nodes, ONE, day) for day in range(20_010, 20_015)]
     batch = [*good, b"", b"{}", present(nodes, ONE, 20_002, "0" * 64), good[0]]
-    status, said = get(nodes, f"/{ORIGIN}/envelopes/batch?wait=10", "POST", b"\n".join(batch), ONE)
+    status, said = get(nodes, f"/{ORIGIN}/envelopes/batch?wait=30", "POST", b"\n".join(batch), ONE)
     assert status == 200
     answers = json.loads(said)
     assert [answer["receipt"][2] for answer in answers[:5]] == [[0]] * 5
@@ -130,7 +133,9 @@ def test_a_batch_that_finds_no_room_says_so_of_each(
 
     monkeypatch.setattr(type(nodes.live(TWO, ORIGIN).engine), "submit", full)
     answers = remote.submit_batch([present(nodes, TWO, day) for day in range(20_020, 20_023)])
-    assert [type(one) for one in answers] == [str, RemoteError, str]
+    # Who finds room may have its block before the answer is made.
+    assert [isinstance(one, str | Taken) for one in answers] == [True, False, True]
+    assert isinstance(answers[1], RemoteError)
     assert "16384 envelopes wait already" in str(answers[1])
 
 
@@ -141,7 +146,7 @@ def test_what_is_no_envelope_is_refused_with_its_reason(nodes: Nodes, remote: Re
         (b"{}", Reason.WRONG_SHAPE),
         (present(nodes, TWO, 20_002, "0" * 64), Reason.OTHER_GENESIS),
     ):
-        answer = remote.submit(data, 10)
+        answer = remote.submit(data, http.MAX_WAIT_S)
         assert isinstance(answer, Refusal)
         assert answer.reason == reason
 
@@ -201,7 +206,7 @@ def test_what_is_too_large_is_refused_before_it_is_read(nodes: Nodes) -> None:
 def test_nobody_is_waited_for_who_trickles(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "BODY_S", 0.3)
     host, port = nodes.tree.node(TWO).url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), 10) as stream:
+    with socket.create_connection((host, int(port)), PATIENCE_S) as stream:
         stream.sendall(f"POST /{ORIGIN}/envelopes HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nx".encode())
         assert stream.recv(100).startswith(b"HTTP/1.1 408 ")
 
@@ -209,7 +214,7 @@ def test_nobody_is_waited_for_who_trickles(nodes: Nodes, monkeypatch: pytest.Mon
 def test_garbage_on_the_port_stops_nothing(nodes: Nodes) -> None:
     host, port = nodes.tree.node(TWO).url.removeprefix("http://").split(":")
     for data in (b"\x16\x03\x01\x00\xa5", b"GET / HTTP/9.9\r\n\r\n", b"A" * 100_000, b"\r\n" * 100):
-        with socket.create_connection((host, int(port)), 10) as stream, suppress(OSError):
+        with socket.create_connection((host, int(port)), PATIENCE_S) as stream, suppress(OSError):
             stream.sendall(data)
             stream.shutdown(socket.SHUT_WR)
             stream.recv(1000)

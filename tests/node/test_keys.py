@@ -247,7 +247,7 @@ def test_passphrase_from_a_terminal_is_not_echoed(second: str, expected: str) ->
         while prompt not in seen:
             seen += os.read(ours, 1024)
         os.write(ours, typed.encode() + b"\n")
-    printed, _ = child.communicate(timeout=30)
+    printed, _ = child.communicate(timeout=300)
     os.close(ours)
     assert expected in printed.decode()
     assert b"hunter" not in seen

@@ -53,21 +53,27 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
 
 
 def test_a_cometbft_that_stands_still(network: Network) -> None:
-    until(lambda: network.found().away == {}, 30)
+    until(lambda: network.found().away == {})
     stopped = [pid for name in (TWO, THREE) for pid in cometbft_below(network.folder / name)]
     assert len(stopped) == 2
     for one in stopped:
         os.kill(one, signal.SIGSTOP)
     try:
-        until(lambda: set(network.found().away) == {TWO, THREE})
         found = network.found()
+
+        def both() -> bool:
+            nonlocal found
+            found = network.found()
+            return set(found.away) == {TWO, THREE}
+
+        until(both)
         assert "its CometBFT does not answer" in found.away[TWO]
         assert "it stands still until 1 more of" in found.verdict
         assert f"{TWO} is missing: its CometBFT does not answer" in command("node", "status", network.folder / ONE, code=1)
     finally:
         for one in stopped:
             os.kill(one, signal.SIGCONT)
-    until(lambda: network.found().away == {}, 30)
+    until(lambda: network.found().away == {})
 
 
 def test_a_node_without_the_keys_it_signs_with(network: Network) -> None:
@@ -84,7 +90,7 @@ def test_a_node_without_the_keys_it_signs_with(network: Network) -> None:
     finally:
         path.write_text(written)
         network.restart(FOUR)
-    until(lambda: network.found().away == {}, 30)
+    until(lambda: network.found().away == {})
 
 
 def test_what_a_member_says_can_neither_clear_a_screen_nor_forge_a_line() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.node.net import Liar, Nodes, command, until
+from tests.node.net import PATIENCE_S, Liar, Nodes, command, until
 from tocsin.client.signing import cosign_checkpoint, sign_checkpoint
 from tocsin.engine.ledger import Ledger
 from tocsin.engine.signatures import Verifier
@@ -34,9 +34,24 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     made = Nodes(tmp_path_factory.mktemp("nodes"), testnet.shape(4, [1]))
     made.start()
     made.record(ORIGIN)
-    made.final(ONE, ORIGIN, size(made))
     yield made
     made.close()
+
+
+@pytest.fixture(autouse=True)
+def settled(nodes: Nodes) -> None:
+    """Each test begins with all that those before it left final at every node."""
+    sealed(nodes)
+    for name in (ONE, TWO, THREE):
+        until(lambda name=name: nodes.live(name, ORIGIN).finality.final == size(nodes))  # type: ignore[misc]
+
+
+def sealed(nodes: Nodes) -> None:
+    """Wait for the block that follows a change of the signers by itself, and until the first node can prove each."""
+    live = nodes.live(ONE, ORIGIN)
+    until(lambda: not live.records.rows("handover"))
+    until(lambda: live.finality.own(size(nodes)))
+    until(lambda: all(live.records.checkpoint(step + 2) for step in live.finality.epochs.steps(4)))
 
 
 def size(nodes: Nodes) -> int:
@@ -66,7 +81,7 @@ def test_the_command_tells_that_all_agree(nodes: Nodes, tmp_path: Path) -> None:
     members = [f"--member={name}={nodes.tree.node(name).url}" for name in (ONE, TWO)]
     done = subprocess.run(
         [sys.executable, "-m", "tocsin.cli.main", *command, *members, "--member=away=http://127.0.0.1:9"],
-        capture_output=True, text=True, timeout=180, check=False,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
     said = json.loads(done.stdout)
@@ -113,7 +128,7 @@ def _fewer(true: bytes) -> bytes:
 
 def signed(nodes: Nodes, *members: str) -> bytes:
     """The newest head with the lines of these members alone; the first one orders, and has the log's key."""
-    notes = [note.parse(nodes.remote(one, ORIGIN).cosigned(size(nodes), 10) or b"") for one in members]
+    notes = [note.parse(nodes.remote(one, ORIGIN).cosigned(size(nodes), 30) or b"") for one in members]
     return note.format(notes[0].text, [line for one in notes for line in one.signatures])
 
 
@@ -270,9 +285,6 @@ def test_a_head_off_the_log_is_evidence_beside_a_later_one_on_it(nodes: Nodes, t
 
 def test_two_heads_of_one_size_are_evidence_that_the_network_takes(nodes: Nodes, tmp_path: Path) -> None:
     """From the monitor to the log by commands alone."""
-    # A change of the signers is followed by a block of its own, with its seal; the two looks must be at one head.
-    until(lambda: not nodes.live(ONE, ORIGIN).records.rows("handover"))
-    until(lambda: nodes.live(ONE, ORIGIN).finality.final == size(nodes))
     until(lambda: nodes.live(THREE, ORIGIN).finality.own(size(nodes)))
     (tmp_path / "genesis").write_bytes(encode(nodes.live(ONE, ORIGIN).genesis))
 
@@ -301,7 +313,7 @@ def test_who_signs_after_a_change_is_known_from_those_before(tmp_path: Path, lin
     with closing(made):
         made.start()
         made.act(ONE, ORIGIN, FOUR, Leave())
-        until(lambda: not made.live(ONE, ORIGIN).records.rows("handover"))
+        sealed(made)
         (step,) = made.live(ONE, ORIGIN).finality.epochs.steps(4)
         made.act(ONE, ORIGIN, ONE, Present(1))
         newest = size(made)

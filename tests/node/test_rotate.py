@@ -21,6 +21,7 @@ MEMBER = NETS[0].own[0]
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     made = Nodes(tmp_path_factory.mktemp("rotate") / "tree", NETS)
     made.start()
+    made.live(MEMBER, ORIGIN)
     yield made
     made.close()
 

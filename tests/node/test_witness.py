@@ -224,6 +224,7 @@ def test_one_node_witnesses_the_log_of_another_tree(tmp_path: Path) -> None:
         return checkpoint.parse(note.parse(data).text).size if status == 200 else 0
 
     until(lambda: latest() == size)
+    watched.live(TWO, ORIGIN)
     until(lambda: name in (watched.remote(TWO, ORIGIN).checkpoint() or b"").decode())
     watched.close()
     watching.close()
