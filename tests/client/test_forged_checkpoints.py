@@ -1,6 +1,6 @@
 """Checkpoints, handovers and policies that are not what they should be."""
 
-from time import monotonic
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -252,6 +252,6 @@ def test_a_hostile_file_takes_no_time() -> None:
     handover = Handover(log.checkpoint().decode(), 1, Raw(log.leaves[1]), [])
     hostile = replace(dossier, checkpoint=log.checkpoint().decode(), leaves=shown, handovers=[handover] * 1024)
     data = encode_dossier(hostile)
-    started = monotonic()
+    started = thread_time()  # of the processor: others may have it meanwhile
     assert not verify(data, world.policy()).ok
-    assert monotonic() - started < 5
+    assert thread_time() - started < 5

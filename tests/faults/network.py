@@ -180,7 +180,8 @@ class Network:
 
     def _agree(self) -> int:
         """All logs and states are the same bytes, and the book is right."""
-        for _ in range(40):
+        end = time.monotonic() + CATCH_UP_S
+        while time.monotonic() < end:
             blocks = agree({site.name: self.read(site) for site in self.up()})
             if blocks is not None:
                 self._audit(blocks)

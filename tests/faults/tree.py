@@ -34,6 +34,7 @@ from tocsin.node.keys import Keystore
 from tocsin.node.trial import testnet
 from tocsin.node.web.remote import Remote, RemoteError, Taken, caller
 from tocsin.store.fsck import fsck
+from tocsin.store.records import StoredBlock
 from tocsin.store.store import Store
 from tocsin.store.watermark import Watermark
 from tocsin.tlog import Checkpoint, checkpoint, note
@@ -299,11 +300,18 @@ class Running:
         leaves = [json.loads(one) for one in self._leaves(target) if one.startswith(b'{"leaf":"relayed"')]
         return [leaf["number"] for leaf in leaves if leaf["peer"] == source]
 
+    def _agree(self, origin: str) -> list[StoredBlock]:
+        """The blocks that all nodes have. One more may come while disk after disk is read: of a deadline, or a seal."""
+        end = time.monotonic() + CATCH_UP_S
+        while time.monotonic() < end:
+            blocks = agree({name: self.disk(name, origin) for name in self.tree.net(origin).members})
+            if blocks is not None:
+                return blocks
+            time.sleep(0.25)
+        raise Broken(f"{origin}: the nodes come to no common height")
+
     def _audit(self, origin: str) -> int:
-        disks = {name: self.disk(name, origin) for name in self.tree.net(origin).members}
-        blocks = agree(disks)
-        if blocks is None:
-            raise Broken(f"{origin}: the nodes come to no common height")
+        blocks = self._agree(origin)
         stands = placed(blocks)
         for digest, (where, receipt) in list(self.taken.items()):
             if where == origin and digest not in stands:

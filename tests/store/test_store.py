@@ -271,12 +271,12 @@ def test_another_threads_transaction_holds_up_no_commit(store: Store, world: Wor
         with store.transaction():
             run_case(other, Ledger(theirs), CREATED + 1000)
             opened.set()
-            committed.wait(10)
+            assert committed.wait(300)
             run_case(other, Ledger(theirs), CREATED + 2000, 1)
 
     slow = threading.Thread(target=gather)
     slow.start()
-    assert opened.wait(10)
+    assert opened.wait(300)
     run_case(world, Ledger(mine), CREATED + 1000)
     assert mine.durable == (1, 8)
     committed.set()

@@ -30,7 +30,7 @@ from tocsin.store.store import Store
 from tocsin.tlog import NoteError, checkpoint, note
 
 _LOOK_S = 0.04
-_FINAL_S = 30.0
+_FINAL_S = 120.0
 _RECORDED = f'"leaf":"{Recorded.__struct_config__.tag}"'.encode()
 _MAX_PATH = 96
 """Bytes of a path to a socket's folder, as in the engine."""
@@ -108,16 +108,16 @@ class Nodes:
             stopping.set()
             thread.join()
 
-    def wait_final(self) -> None:
-        """Until the first node has a final checkpoint of all it has. Raises LoadFailed."""
+    def wait_final(self, seen: Sequence[tuple[float, int]]) -> None:
+        """Until the first node has a final checkpoint of all it has, and who looks for it has seen it too. Raises
+        LoadFailed."""
         until = time.monotonic() + _FINAL_S
         with caller() as client:
             remote = Remote(client, self._first.url, self._world.origin)
-            while (said := remote.status()).final < said.size:
+            while (said := remote.status()).final < said.size or not seen or seen[-1][1] < said.size:
                 if time.monotonic() > until:
                     raise LoadFailed(f"{said.final} of {said.size} leaves were final after {_FINAL_S:g} s.")
                 time.sleep(_LOOK_S)
-        time.sleep(2 * _LOOK_S)  # who looks for it has seen it too
 
     def kept(self) -> list[Kept]:
         """What the first node has written, block by block."""

@@ -121,7 +121,7 @@ def _ours(setting: Setting, world: World, validators: int, full: Work, sizes: Si
             calm, rate = _calm(world, full.acts, top.tx_per_s * sizes.share, sizes)
             with net.finals() as finals:
                 slow = drive(net.offers, net.rpc, calm.steps, len(calm.steps), rate)
-                net.wait_final()
+                net.wait_final(finals)
         kept = net.kept()
     _all_recorded(kept, full.messages + calm.messages)
     eased = figures(slow, calm, 0)
