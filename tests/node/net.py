@@ -1,9 +1,10 @@
 """A tree of networks with real nodes in this process: real sockets, stores and keys, no mocks."""
 
 import io
+import socket
 import time
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -46,15 +47,34 @@ def until(what: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
         time.sleep(0.02)
 
 
-def command(*words: object, code: int = 0) -> str:
-    """Run `tocsin` in this process, which is quicker; what it prints, with what it complains about if it fails."""
+@contextmanager
+def free_ports(count: int) -> Iterator[list[int]]:
+    """Ports for processes that start later, which nobody else is given meanwhile.
+
+    Who listens there is not hindered: several sockets may be bound to one port while at most one of them listens.
+    """
+    with ExitStack() as stack:
+        ports = []
+        for _ in range(count):
+            one = stack.enter_context(socket.socket())
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.bind(("127.0.0.1", 0))
+            ports.append(one.getsockname()[1])
+        yield ports
+
+
+def command(*words: object, code: int | None = 0) -> str:
+    """Run `tocsin` in this process, which is quicker; what it prints, with what it complains about if it fails.
+
+    `code`: how it must end; None if that does not matter.
+    """
     out, err = io.TextIOWrapper(io.BytesIO(), write_through=True), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         got = main([str(word) for word in words])
     out.seek(0)
     said = out.read()
-    assert got == code, said + err.getvalue()
-    return said if code == 0 else said + err.getvalue()
+    assert code in (None, got), said + err.getvalue()
+    return said if got == 0 else said + err.getvalue()
 
 
 class Nodes:

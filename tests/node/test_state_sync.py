@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -15,7 +16,7 @@ import msgspec
 import pytest
 
 from tests.engine.comet import installed
-from tests.node.net import DAY_MS, PATIENCE_S, command, now, until
+from tests.node.net import DAY_MS, PATIENCE_S, command, free_ports, now, until
 from tests.store.drive import run_cases
 from tests.store.world import World
 from tocsin.client.signing import SeedSigner, prove_possession, sign_acts
@@ -169,11 +170,19 @@ def test_the_first_block_that_enough_members_have_is_trusted() -> None:
 
 
 @pytest.fixture
+def ports() -> Iterator[list[int]]:
+    with free_ports(2) as found:
+        yield found
+
+
+@pytest.fixture
 def short(tmp_path: Path) -> Path:
     return tmp_path / "t"
 
 
-def test_a_new_member_joins_by_a_snapshot_and_its_node_says_so(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_member_joins_by_a_snapshot_and_its_node_says_so(
+    short: Path, ports: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     installed()
     real = time.time_ns
     with monkeypatch.context() as yesterday:
@@ -181,7 +190,7 @@ def test_a_new_member_joins_by_a_snapshot_and_its_node_says_so(short: Path, monk
         tree = testnet.write(short, testnet.shape(4, [1]), "cometbft", block_ms=100)
     keys = Keystore.open(short / "keys.json", warn=lambda _: None)
     past(short, tree, keys)
-    http, comet = (f"127.0.0.1:{port}" for port in testnet._free_ports(2))
+    http, comet = (f"127.0.0.1:{port}" for port in ports)
     (short / NEW).mkdir()
     id = node_id(places.node_key(short / NEW / "data", ORIGIN))
     for node in tree.nodes:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.comet import installed
-from tests.node.net import command, until
+from tests.node.net import PATIENCE_S, command, until
 from tocsin.node.trial import testnet
 from tocsin.node.web.remote import RemoteError
 
@@ -81,7 +81,7 @@ def test_who_is_told_to_end_while_it_starts_leaves_nothing_behind(folder: Path, 
     until(lambda: starting.poll() is not None or any("/cometbft start" in one for one in processes(folder)))
     assert starting.poll() is None
     starting.send_signal(number)
-    said, _ = starting.communicate(timeout=120)
+    said, _ = starting.communicate(timeout=PATIENCE_S)
     assert starting.returncode == 128 + number, said
     assert b"Traceback" not in said
     assert processes(folder) == []

@@ -15,7 +15,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,7 +23,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.node.net import PATIENCE_S
+from tests.node.net import PATIENCE_S, free_ports
 from tests.paths import ROOT
 
 PAGES = ROOT / "docs" / "operating"
@@ -170,16 +169,13 @@ class Consortium:
         """Called with what each command printed."""
         self.meanwhile: Callable[[], object] = lambda: None
         """Called while an outcome is waited for."""
+        self._ports = ExitStack()
         self._charter = folder / "charter.json"
         self._charter.write_bytes(charter)
 
     def add(self, name: str, roles: str) -> Machine:
         """One more machine."""
-        with ExitStack() as stack:
-            sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
-            for one in sockets:
-                one.bind(("127.0.0.1", 0))
-            http, comet = (one.getsockname()[1] for one in sockets)
+        http, comet = self._ports.enter_context(free_ports(2))
         self.machines[name] = Machine(self.folder / name, name, roles, (http, comet))
         return self.machines[name]
 
@@ -198,6 +194,7 @@ class Consortium:
     def close(self) -> None:
         for machine in self.machines.values():
             machine.stop()
+        self._ports.close()
 
     def _at(self, names: list[str], block: str, awaited: int | None) -> None:
         lines = [line for line in block.replace("\\\n", " ").splitlines() if line.strip()]

@@ -95,9 +95,11 @@ def last_vote(machine: Machine) -> int:
 
 
 def test_start(consortium: Consortium) -> None:
-    said = consortium.play("start.md", FOUR)
+    consortium.play("start.md", FOUR)
     until(lambda: members(consortium, "annan") == sorted(FOUR))
-    assert "4 of 4 signers are here and 3 are needed" in said["houbi"]
+    # The page is content with three, and on a busy machine one comes later.
+    houbi = consortium.machines["houbi"]
+    until(lambda: "4 of 4 signers are here and 3 are needed" in houbi.start("tocsin node status node").end().text)
     agreed(consortium, FOUR)
     for name in FOUR:
         # Each has its own keys only, and the root key is not where the node is.
@@ -121,7 +123,7 @@ def test_halt(consortium: Consortium) -> None:
     machine = consortium.machines["annan"]
     consortium.heard = lambda name, text: seen.append(text) if name == "annan" else None
     consortium.play("halt.md", FOUR)
-    told = next(text for text in seen if "stands still" in text)
+    (told, *_) = (text for text in seen if "2 of 4 signers are here" in text)
     assert "2 of 4 signers are here and 3 are needed: it stands still until 1 more of beimen, houbi is back" in told
     assert re.search(r"beimen is missing: http://\S+ cannot be reached", told)
     assert status(machine)["runs"]
@@ -170,7 +172,8 @@ def test_observe(consortium: Consortium) -> None:
     told: list[str] = []
     consortium.heard = lambda name, text: told.append(text) if name == "institute" else None
     consortium.play("observe.md", FOUR)
-    assert "connected to no other" in told[-1]
+    # While the members' nodes start again it exits with 1 for their sake too; this is what it says in the end.
+    until(lambda: "connected to no other" in machine.start("tocsin node status node").end().text)
     assert any("signers are here" in text for text in told)
     said = status(machine)
     assert said["member"] is None

@@ -316,6 +316,8 @@ def stop(folder: Path, only: Sequence[str] | None = None) -> list[str]:
         if running(folder, node):
             with suppress(ProcessLookupError):
                 os.kill(node.pid, signal.SIGKILL)
+            while running(folder, node):  # or a start that follows takes it for one that runs
+                time.sleep(0.05)
     return [node.name for node in ran]
 
 
