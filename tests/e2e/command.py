@@ -12,4 +12,4 @@ def tocsin(*arguments: object, most_bytes: int | None = None) -> subprocess.Comp
     words = [COMMAND, *map(str, arguments)]
     if most_bytes is not None:
         words = ["prlimit", f"--fsize={most_bytes}", *words]
-    return subprocess.run(words, capture_output=True, text=True, timeout=300)
+    return subprocess.run(words, capture_output=True, text=True, timeout=900)  # half a minute, where nothing else runs
