@@ -571,6 +571,15 @@ def test_rule_20_validators_are_who_signs_finality(app: Driver) -> None:
     assert app.block([], AT + 1).validator_updates == ()
 
 
+def test_rule_20_the_last_validators_stay_to_end_the_chain(app: Driver) -> None:
+    """CometBFT stops for ever where none is left, also with the block that says so."""
+    leaving = [WORLD.envelope(f"district-0{one}", [Leave()], AT).data for one in range(4)]
+    answer = app.block(leaving, AT)
+    assert [result.code for result in answer.tx_results] == [0] * 4
+    assert validators(app.application.ledger.state.members) == {}
+    assert answer.validator_updates == ()
+
+
 def test_rule_20_who_is_admitted_validates_only_after_its_own_join(app: Driver) -> None:
     signers = [signer(WORLD.origin, "new", role) for role in ("root", "act", "finality", "validator")]
     keys = Keys(*(one.public_key for one in signers[:3]), signers[3].public_key, "self")
@@ -622,13 +631,16 @@ def test_rules_22_to_25_votes_carry_nothing(tmp_path: Path, number: int) -> None
     driver.close()
 
 
-def test_rule_26_misbehaviour_is_on_record_by_its_key(app: Driver, other: Driver) -> None:
+@pytest.mark.parametrize("kind", [1, 2], ids=["two votes", "an attack on light clients"])
+def test_rule_26_misbehaviour_is_on_record_by_its_key(app: Driver, other: Driver, kind: int) -> None:
     key = signer(WORLD.origin, "district-03", "validator").public_key
     address = sha256(bytes.fromhex(key)).digest()[:20]
     caught = (
-        wire.Misbehavior(1, wire.Validator(address, 1), 1, stamp(AT), 4),
-        wire.Misbehavior(1, wire.Validator(b"?" * 20, 1), 1, stamp(AT), 4),
+        wire.Misbehavior(kind, wire.Validator(address, 1), 1, stamp(AT), 4),
+        wire.Misbehavior(kind, wire.Validator(b"?" * 20, 1), 1, stamp(AT), 4),
     )
+    # What it would be without them is another block.
+    assert app.process([], AT) == wire.ACCEPT
     assert app.finalize([], AT, caught) == other.finalize([], AT, caught)
     app.commit()
     block = app.store.network(WORLD.origin).block(1)
@@ -638,6 +650,12 @@ def test_rule_26_misbehaviour_is_on_record_by_its_key(app: Driver, other: Driver
         ([key], ["district-03"])
     ]
     assert list(fsck(app.store, verify_all)) == []
+
+
+def test_rule_26_evidence_is_taken_for_two_days(tmp_path: Path) -> None:
+    genesis = json.loads((_home(tmp_path) / "config" / "genesis.json").read_text())
+    evidence = genesis["consensus_params"]["evidence"]
+    assert (evidence["max_age_num_blocks"], evidence["max_age_duration"]) == ("100000", str(48 * 3_600 * 10**9))
 
 
 def test_rules_27_28_30_the_configuration(tmp_path: Path) -> None:

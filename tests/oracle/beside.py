@@ -61,7 +61,9 @@ class Kernel:
         while wanted := kernel.reads(self.state, step.at, envelopes, rows):
             rows.update((key, self.archive.get(key)) for key in wanted)
         with any_protocol():
-            return kernel.apply_block(self.state, kernel.Block(step.at, envelopes), verdicts, rows)
+            outcome = kernel.apply_block(self.state, kernel.Block(step.at, envelopes), verdicts, rows)
+        assert kernel.refused(self.state, step.at, envelopes, verdicts) == outcome.dropped
+        return outcome
 
     def advance(self, outcome: kernel.Outcome) -> None:
         for key, value in outcome.writes:

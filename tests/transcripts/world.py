@@ -23,7 +23,7 @@ from tocsin.client.signing import (
 )
 from tocsin.kernel import rows
 from tocsin.kernel.acts import Act, Keys, PeerEntry, PeerTerms, PinnedMember, RelayAct, RelayedLeaf
-from tocsin.kernel.block import Block, Outcome, apply_block, checks, found, reads, writes_digest
+from tocsin.kernel.block import Block, Outcome, apply_block, checks, found, reads, refused, writes_digest
 from tocsin.kernel.charter import Charter
 from tocsin.kernel.charter_check import check_roster
 from tocsin.kernel.envelope import Envelope, Refusal, decode, encode
@@ -204,7 +204,9 @@ class Network:
     def apply(self, at: int, envelopes: Sequence[Envelope]) -> Outcome:
         """What a block of these envelopes would do; nothing is kept."""
         verdicts = [[verify_signature(*one) for one in of] for of in checks(self.state, envelopes)]
-        return apply_block(self.state, Block(at, envelopes), verdicts, self.load(at, envelopes))
+        outcome = apply_block(self.state, Block(at, envelopes), verdicts, self.load(at, envelopes))
+        assert refused(self.state, at, envelopes, verdicts) == outcome.dropped
+        return outcome
 
     def block(self, at: int) -> Result:
         """Make the next block of what waits."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from tocsin.engine.ed25519 import holds
 from tocsin.engine.signatures import Checker
-from tocsin.kernel.block import Block, Outcome, apply_block, checks, reads
+from tocsin.kernel.block import Block, Outcome, apply_block, checks, reads, refused
 from tocsin.kernel.envelope import Envelope
 from tocsin.kernel.genesis import Check
 from tocsin.kernel.reasons import Reason
@@ -89,12 +89,7 @@ class Ledger:
         the keys of validators that voted twice, where the engine tells (spec 8.6). Envelopes that no block may hold are
         in the outcome's `dropped`, with their position among those given.
         """
-        meta = self.state.meta
-        if meta.height != self.records.head.height:
-            raise LedgerStale(
-                f"{meta.origin} stands at block {meta.height}, its records at {self.records.head.height}. "
-                "A write failed; open the store and the ledger again."
-            )
+        self._require_current()
         if verdicts is None:
             verdicts = self._verify(checks(self.state, envelopes))
         positions = list(range(len(envelopes)))
@@ -113,6 +108,21 @@ class Ledger:
             envelopes = [envelopes[place] for place in kept]
             verdicts = [verdicts[place] for place in kept]
             positions = [positions[place] for place in kept]
+
+    def refused(
+        self, at: int, envelopes: Sequence[Envelope], verdicts: Sequence[Sequence[bool]]
+    ) -> list[tuple[int, Reason]]:
+        """What `propose` would drop, without the work of applying the rest."""
+        self._require_current()
+        return refused(self.state, at, envelopes, verdicts)
+
+    def _require_current(self) -> None:
+        meta = self.state.meta
+        if meta.height != self.records.head.height:
+            raise LedgerStale(
+                f"{meta.origin} stands at block {meta.height}, its records at {self.records.head.height}. "
+                "A write failed; open the store and the ledger again."
+            )
 
     def stage(self, outcome: Outcome) -> None:
         """Take over a proposed block that changed something; it is durable after the next flush."""

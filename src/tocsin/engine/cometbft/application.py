@@ -80,12 +80,31 @@ class Observer(Protocol):
         ...
 
 
+class _Read(NamedTuple):
+    """A block's transactions. `held`: what each holds; then a code for each of these, 0 if it can be read, and those
+    that can, with their verdicts."""
+
+    at: int
+    held: list[Sequence[bytes]]
+    codes: list[Reason]
+    envelopes: list[Envelope]
+    verdicts: list[list[bool]]
+
+    def told(self, dropped: Sequence[tuple[int, Reason]]) -> list[list[Reason]]:
+        """What is to be said of each transaction, where these of the envelopes that can be read may not stand."""
+        codes = list(self.codes)
+        readable = [place for place, code in enumerate(codes) if code == Reason.ACCEPTED]
+        for position, reason in dropped:
+            codes[readable[position]] = reason
+        left = iter(codes)
+        return [list(islice(left, len(some))) for some in self.held]
+
+
 class _Block(NamedTuple):
-    """What a block would do, or does. `outcome` is of the envelopes that can be read; `held`: what each transaction
-    holds, and `codes` what is to be said of it."""
+    """What a block would do, or does. `outcome` is of the envelopes that can be read; `codes`: what is to be said of
+    each transaction."""
 
     outcome: Outcome
-    held: list[Sequence[bytes]]
     codes: list[list[Reason]]
 
 
@@ -248,7 +267,11 @@ class Application:
             raise ValueError(f"No member of {origin} has a validator key: CometBFT cannot order it. Found it anew.")
         return wire.InitChainAnswer(None, _updates({}, first), self._hash())
 
-    # A block. Its three calls go through one function, so that they agree (spec 3.3).
+    # A block. Of what it may hold its three calls ask one function of the kernel, so that they agree (spec 3.3).
+
+    def _read(self, proposal: _Proposal) -> _Read:
+        held = _held(proposal.txs)
+        return _Read((proposal.time or wire.Timestamp()).ms, held, *self._pool.take(list(chain.from_iterable(held))))
 
     def _apply(self, proposal: _Proposal) -> _Block:
         at = (proposal.time or wire.Timestamp()).ms
@@ -256,20 +279,12 @@ class Application:
         known = self._candidates.get(key)
         if known is not None:
             return known
-        held = _held(proposal.txs)
-        codes, read, verdicts = self._pool.take(list(chain.from_iterable(held)))
-        outcome = self.ledger.propose(at, read, verdicts, self._caught(proposal.misbehavior))
-        readable = [place for place, code in enumerate(codes) if code == Reason.ACCEPTED]
-        for position, reason in outcome.dropped:
-            codes[readable[position]] = reason
-        told = iter(codes)
-        return self._remember(key, _Block(outcome, held, [list(islice(told, len(some))) for some in held]))
-
-    def _remember(self, key: _Key, block: _Block) -> _Block:
+        read = self._read(proposal)
+        outcome = self.ledger.propose(at, read.envelopes, read.verdicts, self._caught(proposal.misbehavior))
         while len(self._candidates) >= _CANDIDATES:
             del self._candidates[next(iter(self._candidates))]
-        self._candidates[key] = block
-        return block
+        self._candidates[key] = _Block(outcome, read.told(outcome.dropped))
+        return self._candidates[key]
 
     def _caught(self, misbehavior: tuple[wire.Misbehavior, ...]) -> list[str]:
         """The keys of those that CometBFT proved to have voted twice; it names them by address only."""
@@ -280,24 +295,19 @@ class Application:
         return [keys[address] for address in named if address in keys]
 
     def _prepare(self, request: wire.PrepareProposal) -> wire.PrepareProposalAnswer:
-        """Of what came, which is within the size, what a block may not hold is left out."""
-        block = self._apply(request)
-        if not any(map(any, block.codes)):
+        """Of what came, which is within the size, what a block may not hold is left out. It is applied when it comes
+        back as a proposal: here while the others do so, who wait for it now."""
+        read = self._read(request)
+        told = read.told(self.ledger.refused(read.at, read.envelopes, read.verdicts))
+        if not any(map(any, told)):
             return wire.PrepareProposalAnswer(request.txs)
         kept: list[bytes] = []
-        held: list[Sequence[bytes]] = []
         room = request.max_tx_bytes
-        for tx, some, codes in zip(request.txs, block.held, block.codes, strict=True):
+        for tx, some, codes in zip(request.txs, read.held, told, strict=True):
             left = [data for data, code in zip(some, codes, strict=True) if code == Reason.ACCEPTED]
             if left:
                 kept.append(tx if len(left) == len(some) else together(left))
-                held.append(left)
                 room -= wire.size_in_block(kept[-1])
-        if room >= 0:
-            # Without the others it is the same block, which comes back as a proposal at once.
-            key = (request.height, (request.time or wire.Timestamp()).ms, tuple(kept), request.misbehavior)
-            accepted = [[Reason.ACCEPTED] * len(left) for left in held]
-            self._remember(key, _Block(block.outcome._replace(dropped=[]), held, accepted))
         while room < 0:
             # Others compress in other ways: what is left of a group may be larger than it was.
             room += wire.size_in_block(kept.pop())
@@ -307,7 +317,7 @@ class Application:
         return wire.ProcessProposalAnswer(wire.REJECT if any(map(any, self._apply(request).codes)) else wire.ACCEPT)
 
     def _finalize(self, request: wire.FinalizeBlock) -> wire.FinalizeBlockAnswer:
-        outcome, _, codes = self._apply(request)
+        outcome, codes = self._apply(request)
         receipts = iter(outcome.receipts)
         results = tuple(
             _result(max(told), encode([next(receipts) for code in told if code == Reason.ACCEPTED])) for told in codes
