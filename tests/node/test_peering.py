@@ -14,8 +14,9 @@ import msgspec
 import pytest
 
 from tests.engine.comet import free_port, installed
-from tests.node.net import command, opened, until
+from tests.node.net import PATIENCE_S, command, opened, until
 from tests.node.test_agency import start, status, stop
+from tocsin.cli import neighbours
 from tocsin.client.policy import policy_of_genesis
 from tocsin.client.signing import found_with
 from tocsin.kernel.acts import ExpelMotion, Judge, Present, Standing, Submit
@@ -106,7 +107,10 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
         yield Network(folder=folder, tree=tree, keys=keys, client=client, genesis=genesis)
 
 
-def test_a_registered_observer_follows_and_serves_the_log_and_has_no_vote(network: Network, tmp_path: Path) -> None:
+def test_a_registered_observer_follows_and_serves_the_log_and_has_no_vote(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbours, "_TAKEN_S", PATIENCE_S)
     home = tmp_path / "observer"
     id = network.observer(home)
     node = start(home)

@@ -412,6 +412,7 @@ class CometEngine:
         self.rpc.unlink(missing_ok=True)
         try:
             home.clear_sync(self._home[0].folder)
+            home.clear_unmade(self._home[0].folder)
             self._application.restarted()
         except Exception as error:
             self._fail(error)

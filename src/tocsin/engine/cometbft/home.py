@@ -107,6 +107,14 @@ def clear_sync(folder: Path) -> None:
     (folder / "sync").mkdir(mode=0o700)
 
 
+def clear_unmade(folder: Path) -> None:
+    """Remove databases without an entry point from a home: a kill came while CometBFT made them. Nothing is in them
+    yet, and it would never open them."""
+    for one in (folder / "data").glob("*.db"):
+        if not (one / "CURRENT").exists():
+            shutil.rmtree(one)
+
+
 def first_votes(path: Path) -> None:
     """Say that a validator has voted on nothing; for a key that never was in use."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
