@@ -6,7 +6,8 @@ from typing import Any
 
 from tests.engine.test_cometbft_snapshots import Content, announced
 from tocsin.engine.cometbft import wire
-from tocsin.engine.cometbft.snapshots import FORMAT, Snapshots, pack, unpack
+from tocsin.engine.cometbft.packing import pack
+from tocsin.engine.cometbft.snapshots import FORMAT, Snapshots, read_chunk
 
 
 def kept(home: Path) -> list[int]:
@@ -47,7 +48,7 @@ class Shown(Snapshots):
         return super().chunk(height, format, number)
 
     def _spoilt(self, one: wire.Snapshot, chance: Random) -> list[bytes]:
-        content = Content([unpack(super(Shown, self).chunk(one.height, FORMAT, at)) for at in range(one.chunks)])
+        content = Content([read_chunk(super(Shown, self).chunk(one.height, FORMAT, at)) for at in range(one.chunks)])
         row = chance.choice([row for row in content.rows if row[0].startswith("old-")])
         place = chance.randrange(len(row[1]))
         row[1] = row[1][:place] + bytes([row[1][place] ^ chance.randrange(1, 256)]) + row[1][place + 1 :]
