@@ -10,6 +10,7 @@ from tests.oracle.book import Book
 from tests.oracle.oracle import Oracle, OracleOutcome
 from tocsin.kernel import block as kernel
 from tocsin.kernel import upgrade
+from tocsin.kernel.admission import refused
 from tocsin.kernel.envelope import Envelope
 from tocsin.kernel.genesis import Genesis
 from tocsin.kernel.reasons import Reason
@@ -62,7 +63,7 @@ class Kernel:
             rows.update((key, self.archive.get(key)) for key in wanted)
         with any_protocol():
             outcome = kernel.apply_block(self.state, kernel.Block(step.at, envelopes), verdicts, rows)
-        assert kernel.refused(self.state, step.at, envelopes, verdicts) == outcome.dropped
+        assert refused(self.state, step.at, envelopes, verdicts) == outcome.dropped
         return outcome
 
     def advance(self, outcome: kernel.Outcome) -> None:

@@ -23,7 +23,8 @@ from tocsin.client.signing import (
 )
 from tocsin.kernel import rows
 from tocsin.kernel.acts import Act, Keys, PeerEntry, PeerTerms, PinnedMember, RelayAct, RelayedLeaf
-from tocsin.kernel.block import Block, Outcome, apply_block, checks, found, reads, refused, writes_digest
+from tocsin.kernel.admission import refused
+from tocsin.kernel.block import Block, Outcome, apply_block, checks, found, reads, writes_digest
 from tocsin.kernel.charter import Charter
 from tocsin.kernel.charter_check import check_roster
 from tocsin.kernel.envelope import Envelope, Refusal, decode, encode

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from tocsin.engine.ed25519 import holds
 from tocsin.engine.signatures import Checker
-from tocsin.kernel.block import Block, Outcome, apply_block, checks, reads, refused
+from tocsin.kernel.admission import refused
+from tocsin.kernel.block import Block, Outcome, apply_block, checks, reads
 from tocsin.kernel.envelope import Envelope
 from tocsin.kernel.genesis import Check
 from tocsin.kernel.reasons import Reason

@@ -1,9 +1,12 @@
 """Which envelopes a block may hold (spec 3.1, spec 3.3)."""
 
+from collections.abc import Sequence
+
 from tocsin.kernel.acts import Rotate
 from tocsin.kernel.draft import Draft
 from tocsin.kernel.envelope import Envelope
 from tocsin.kernel.reasons import Reason
+from tocsin.kernel.state import State
 
 MAX_AHEAD_MS = 3_600_000
 
@@ -49,3 +52,22 @@ def admit(draft: Draft, envelope: Envelope, signature_holds: bool, in_block: dic
     account.quota, account.quota_at = quota - 1, since
     in_block[envelope.digest] = header.valid_until
     return Reason.ACCEPTED
+
+
+def refused(
+    state: State, at: int, envelopes: Sequence[Envelope], verdicts: Sequence[Sequence[bool]]
+) -> list[tuple[int, Reason]]:
+    """(position, reason) of the envelopes that no block at `at` (ms) may hold: those that `apply_block` drops.
+
+    No act has a say: whether an envelope is consumed follows from the state at the start of the block and from the
+    envelopes before it (spec 3.1, spec 3.3).
+    """
+    return refuse(Draft(state, max(at, state.meta.at), {}), envelopes, verdicts, {})
+
+
+def refuse(
+    draft: Draft, envelopes: Sequence[Envelope], verdicts: Sequence[Sequence[bool]], in_block: dict[str, int]
+) -> list[tuple[int, Reason]]:
+    """The same in a block that is being made."""
+    reasons = (admit(draft, one, row[0], in_block) for one, row in zip(envelopes, verdicts, strict=True))
+    return [(position, reason) for position, reason in enumerate(reasons) if reason]

@@ -49,7 +49,7 @@ from tocsin.kernel.acts import (
     VetoAct,
     Withdraw,
 )
-from tocsin.kernel.admission import admit
+from tocsin.kernel.admission import refuse
 from tocsin.kernel.archive import EMPTY, archived_writes
 from tocsin.kernel.digest import envelopes_digest
 from tocsin.kernel.draft import Draft
@@ -215,24 +215,6 @@ def _redirects(draft: Draft, name: str, wanted: dict[str, None]) -> None:
         name = row.duplicate_of
 
 
-def refused(
-    state: State, at: int, envelopes: Sequence[Envelope], verdicts: Sequence[Sequence[bool]]
-) -> list[tuple[int, Reason]]:
-    """(position, reason) of the envelopes that no block at `at` (ms) may hold: those that `apply_block` drops.
-
-    No act has a say: whether an envelope is consumed follows from the state at the start of the block and from the
-    envelopes before it (spec 3.1, spec 3.3).
-    """
-    return _refuse(Draft(state, max(at, state.meta.at), {}), envelopes, verdicts, {})
-
-
-def _refuse(
-    draft: Draft, envelopes: Sequence[Envelope], verdicts: Sequence[Sequence[bool]], in_block: dict[str, int]
-) -> list[tuple[int, Reason]]:
-    reasons = (admit(draft, one, row[0], in_block) for one, row in zip(envelopes, verdicts, strict=True))
-    return [(position, reason) for position, reason in enumerate(reasons) if reason]
-
-
 def apply_block(
     state: State, block: Block, verdicts: Sequence[Sequence[bool]], rows: Mapping[str, bytes | None]
 ) -> Outcome:
@@ -247,7 +229,7 @@ def apply_block(
     for key in block.caught:
         evidence.catch(draft, key)
     in_block: dict[str, int] = {}
-    dropped = _refuse(draft, block.envelopes, verdicts, in_block)
+    dropped = refuse(draft, block.envelopes, verdicts, in_block)
     out = dict(dropped)
     consumed: list[Envelope] = []
     receipts: list[list[int]] = []
