@@ -67,7 +67,7 @@ def _add_join(actions: Any) -> None:
         "join",
         help="measure how a new node joins a network with a long past",
         description="Makes a past of so many records by real acts, then lets a new node join by a snapshot, over "
-        "CometBFT's own protocol. A million records take about half an hour and 20 GiB of disk.",
+        "CometBFT's own protocol. A million records take a quarter of an hour and more, and 6 GiB of disk.",
         epilog="Example: tocsin bench join --records 100000",
     )
     join.add_argument("--records", type=int, default=1_000_000, metavar="N", help="of the past (default 1000000)")

@@ -40,7 +40,7 @@ _ALIKE = 50_000
 _LOOK_S = 0.05
 _PATIENCE_S = 7200.0
 _MIB = 1024 * 1024
-_RECORD_GIB = 20 / 1_000_000
+_RECORD_GIB = 6 / 1_000_000
 """Of disk, for each record: two stores and what is between them."""
 
 
