@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import combinations
+from random import Random
 from typing import Any
 from urllib.request import urlopen
 
@@ -16,8 +17,7 @@ from msgspec.structs import replace
 
 from tests.engine.comet import free_port, now, validator_key
 from tests.faults.disk import Broken, fill
-from tests.faults.links import Pair
-from tests.faults.network import CATCH_UP_S, LIVE_S, Network
+from tests.faults.network import CATCH_UP_S, LIVE_S, Network, Pair
 from tests.faults.site import Part, Site
 from tests.faults.snapshots import kept
 from tests.store.world import signer
@@ -232,31 +232,52 @@ def pause(net: Network) -> str:
     return f"{part} of {_names(victims)} for {seconds:.1f} s"
 
 
+def cut_off(net: Network) -> str:
+    """As many as may fail are cut off from the others, and perhaps from each other; the others go on all the while."""
+    victims = set(net.chance.sample(range(net.validators), net.faulty))
+    apart = net.chance.random() < 0.5
+    return _divide(net, [0 if one not in victims else one + 1 if apart else 1 for one in range(net.validators)])
+
+
 def partition(net: Network) -> str:
-    """Wires out: one node alone, two or three groups, single wires, one direction only."""
+    """Wires out: two or three groups, single wires, one direction only."""
+    shape = net.chance.choice(["groups", "wires", "one-way"])
+    if shape == "groups":
+        return _divide(net, groups(net.chance, net.validators))
     pairs = list(combinations(range(net.validators), 2))
-    shape = net.chance.choice(["alone", "groups", "wires", "one-way"])
+    cut = net.chance.sample(pairs, net.chance.randint(1, len(pairs)))
     streams = ["upstream", "downstream"]
-    if shape == "alone":
-        one = net.chance.randrange(net.validators)
-        cut = [pair for pair in pairs if one in pair]
-    elif shape == "groups":
-        side = [net.chance.randrange(3) for _ in range(net.validators)]
-        cut = [(a, b) for a, b in pairs if side[a] != side[b]]
-    else:
-        cut = net.chance.sample(pairs, net.chance.randint(1, len(pairs)))
     if shape == "one-way":
         streams = [net.chance.choice(streams)]
     seconds = net.chance.uniform(1, 8)
     net.links.cut(cut, streams)
     time.sleep(seconds)
-    if shape == "alone":
-        # The cut-off node must not be asked: it cannot answer.
-        net.honest[one].up = False
-        net.live()
-        net.honest[one].up = True
     net.links.heal()
     return f"{shape} {cut} {'+'.join(streams)} for {seconds:.1f} s"
+
+
+def groups(chance: Random, count: int) -> list[int]:
+    """The side of each of so many, on two or three sides; never are all on one."""
+    while True:
+        side = [chance.randrange(3) for _ in range(count)]
+        if len(set(side)) > 1:
+            return side
+
+
+def _divide(net: Network, side: list[int]) -> str:
+    """Cut all wires from one side to another for a while; a side that is a quorum must go on meanwhile."""
+    seconds = net.chance.uniform(1, 8)
+    largest = max(side, key=side.count)
+    went_on = "no side could go on"
+    net.links.cut([(a, b) for a, b in combinations(range(net.validators), 2) if side[a] != side[b]])
+    time.sleep(seconds)
+    if side.count(largest) >= net.validators - net.faulty:
+        # Those on the other sides must not be asked: they cannot answer.
+        with _only(net, [site for site, one in zip(net.honest, side, strict=True) if one == largest]):
+            took = net.live()
+        went_on = f"the largest went on after {took:.1f} s"
+    net.links.heal()
+    return f"sides {side} for {seconds:.1f} s; {went_on}"
 
 
 def reset(net: Network) -> str:
@@ -419,7 +440,9 @@ def twin(net: Network) -> str:
     original = net.honest[owner]
     key = validator_key(net.world, owner).hex()
     original.stop()
-    shutil.copytree(original.folder, double.folder, ignore=shutil.ignore_patterns("run", "cometbft.log", "addrbook.json"))
+    shutil.copytree(
+        original.folder, double.folder, ignore=shutil.ignore_patterns("run", "cometbft.log", "addrbook.json")
+    )
     shutil.copy(original.signed, double.signed)
     shutil.copy(original.setup.votes, double.setup.votes)
     net.load.silent.add(net.world.members[owner])

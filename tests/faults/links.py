@@ -1,7 +1,7 @@
-"""The wires between validators: every connection goes through toxiproxy, which delays, throttles and cuts it.
+"""Wires: every connection goes through toxiproxy, which delays, throttles and cuts it.
 
-Of two sites the first in order dials the second, through a proxy of the pair's own, so that any pair can be treated
-by itself and a stream even in one direction only.
+Who calls another does it through a proxy of this pair's own, so that any wire can be treated by itself, and a stream
+even in one direction only.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from tests.engine.comet import free_port
 from tests.foreign import toolchain
@@ -21,8 +21,8 @@ from tests.foreign.toolchain import CACHE, Missing, environment
 
 TOXIPROXY = "github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0"
 
-Pair = tuple[int, int]
-"""Two sites, the one that dials first."""
+Wire = TypeVar("Wire", bound=tuple[int | str, ...])
+"""What a wire is told by, such as who calls and who is called."""
 
 
 def install() -> Path:
@@ -38,30 +38,30 @@ def install() -> Path:
             timeout=600, check=False,
         )  # fmt: skip
         if done.returncode:
-            raise Missing(f"{TOXIPROXY} cannot be built: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
+            raise Missing(
+                f"{TOXIPROXY} cannot be built: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}"
+            )
         os.replace(Path(scratch, "server"), target)
     return target
 
 
-class Links:
-    """Proxies between all pairs of sites. `ports`: where each site listens."""
+class Links(Generic[Wire]):
+    """A proxy for each wire. `wires`: where the one who is called listens."""
 
-    def __init__(self, program: Path, ports: Iterable[int], log: Path) -> None:
-        self._ports = list(ports)
+    def __init__(self, program: Path, wires: Mapping[Wire, int], log: Path) -> None:
         self._api = free_port()
         self._log = log.open("ab")
         self._process = subprocess.Popen(
             [str(program), "-host", "127.0.0.1", "-port", str(self._api)], stdout=self._log, stderr=self._log,
             start_new_session=True,
         )  # fmt: skip
-        self._toxics: dict[Pair, list[str]] = {}
+        self._toxics: dict[Wire, list[str]] = {}
         self._number = 0
-        self.at: dict[Pair, int] = {}
-        """Where the first of a pair reaches the second."""
+        self.at: dict[Wire, int] = {}
+        """The port to call, in place of the one that is listened at."""
         self._wait()
-        for one in range(len(self._ports)):
-            for other in range(one + 1, len(self._ports)):
-                self._connect((one, other))
+        for wire, port in wires.items():
+            self._connect(wire, port)
 
     def close(self) -> None:
         """End the proxies."""
@@ -69,49 +69,49 @@ class Links:
         self._process.wait()
         self._log.close()
 
-    def cut(self, pairs: Iterable[Pair], streams: Iterable[str] = ("upstream", "downstream")) -> None:
+    def cut(self, wires: Iterable[Wire], streams: Iterable[str] = ("upstream", "downstream")) -> None:
         """Let nothing through, as a cable that is out: connections stay, and what is sent is lost."""
         streams = tuple(streams)
-        for pair in pairs:
+        for wire in wires:
             for stream in streams:
-                self._poison(pair, "timeout", stream, {"timeout": 0})
+                self._poison(wire, "timeout", stream, {"timeout": 0})
 
-    def reset(self, pairs: Iterable[Pair]) -> None:
+    def reset(self, wires: Iterable[Wire]) -> None:
         """Break the connections off now; they may come anew."""
-        for pair in pairs:
-            self._poison(pair, "reset_peer", "downstream", {"timeout": 0})
+        for wire in wires:
+            self._poison(wire, "reset_peer", "downstream", {"timeout": 0})
         time.sleep(0.2)
-        self.heal(pairs)
+        self.heal(wires)
 
-    def slow(self, pairs: Iterable[Pair], delay_ms: int, jitter_ms: int, rate_kb: int | None) -> None:
+    def slow(self, wires: Iterable[Wire], delay_ms: int, jitter_ms: int, rate_kb: int | None) -> None:
         """Delay with jitter in both directions, and so many KB/s at most."""
-        for pair in pairs:
+        for wire in wires:
             for stream in ("upstream", "downstream"):
-                self._poison(pair, "latency", stream, {"latency": delay_ms, "jitter": jitter_ms})
+                self._poison(wire, "latency", stream, {"latency": delay_ms, "jitter": jitter_ms})
                 if rate_kb is not None:
-                    self._poison(pair, "bandwidth", stream, {"rate": rate_kb})
+                    self._poison(wire, "bandwidth", stream, {"rate": rate_kb})
 
-    def heal(self, pairs: Iterable[Pair] | None = None) -> None:
-        """Good wires again, of all pairs if none are named."""
-        for pair in list(self._toxics if pairs is None else pairs):
-            for toxic in self._toxics.pop(pair, []):
-                self._call("DELETE", f"/proxies/{_name(pair)}/toxics/{toxic}")
+    def heal(self, wires: Iterable[Wire] | None = None) -> None:
+        """Good wires again, all of them if none are named."""
+        for wire in list(self._toxics if wires is None else wires):
+            for toxic in self._toxics.pop(wire, []):
+                self._call("DELETE", f"/proxies/{_name(wire)}/toxics/{toxic}")
 
-    def _poison(self, pair: Pair, kind: str, stream: str, attributes: Mapping[str, int]) -> None:
+    def _poison(self, wire: Wire, kind: str, stream: str, attributes: Mapping[str, int]) -> None:
         self._number += 1
         name = f"{kind}-{self._number}"
-        self._toxics.setdefault(pair, []).append(name)
+        self._toxics.setdefault(wire, []).append(name)
         self._call(
-            "POST", f"/proxies/{_name(pair)}/toxics",
+            "POST", f"/proxies/{_name(wire)}/toxics",
             {"name": name, "type": kind, "stream": stream, "toxicity": 1.0, "attributes": attributes},
         )  # fmt: skip
 
-    def _connect(self, pair: Pair) -> None:
-        self.at[pair] = free_port()
+    def _connect(self, wire: Wire, port: int) -> None:
+        self.at[wire] = free_port()
         self._call(
             "POST", "/proxies",
-            {"name": _name(pair), "listen": f"127.0.0.1:{self.at[pair]}",
-             "upstream": f"127.0.0.1:{self._ports[pair[1]]}", "enabled": True},
+            {"name": _name(wire), "listen": f"127.0.0.1:{self.at[wire]}", "upstream": f"127.0.0.1:{port}",
+             "enabled": True},
         )  # fmt: skip
 
     def _call(self, method: str, path: str, body: Any = None) -> None:
@@ -132,5 +132,5 @@ class Links:
         raise RuntimeError("toxiproxy does not start")
 
 
-def _name(pair: Pair) -> str:
-    return f"{pair[0]}-{pair[1]}"
+def _name(wire: tuple[int | str, ...]) -> str:
+    return "-".join(map(str, wire))

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from hashlib import sha256
+from itertools import combinations
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 
 from tests.engine.comet import PATIENCE_S, WINDOW_S, free_port, installed, new_world
 from tests.faults.disk import Broken, Disk, agree, placed, read
-from tests.faults.links import Links, Pair
+from tests.faults.links import Links
 from tests.faults.load import Load, wrong
 from tests.faults.site import Site
 from tests.faults.validator import SNAPSHOT_EVERY, Setup
@@ -27,6 +28,8 @@ from tocsin.store.records import StoredBlock
 from tocsin.store.store import Store
 from tocsin.store.watermark import Watermark
 
+Pair = tuple[int, int]
+"""Two sites, the one that dials first."""
 LIVE_S = 30.0
 """Once a quorum stands and can talk, an envelope is final after so long at the latest. Lost connections are dialled
 again after five to eight seconds; the rest is for a loaded machine. Until the program has started it does not stand."""
@@ -51,7 +54,8 @@ class Network:
         owners = [*range(validators), *twins]
         self.ports = [free_port() for _ in owners]
         self.rpcs = [free_port() for _ in owners]
-        self.links = Links(toxiproxy, self.ports, folder / "toxiproxy.log")
+        wires: dict[Pair, int] = {pair: self.ports[pair[1]] for pair in combinations(range(len(owners)), 2)}
+        self.links = Links(toxiproxy, wires, folder / "toxiproxy.log")
         self.seeds = [sha256(f"{self.world.origin}/site/{number}".encode()).digest() for number in range(len(owners))]
         self._lock = threading.Lock()
         self._wrong: list[str] = []
@@ -74,7 +78,9 @@ class Network:
 
     def _setup(self, number: int, owner: int, folder: Path, signed: Path) -> Setup:
         peers = [
-            f"{node_id(self.seeds[other])}@127.0.0.1:{at}" for (one, other), at in self.links.at.items() if one == number
+            f"{node_id(self.seeds[other])}@127.0.0.1:{at}"
+            for (one, other), at in self.links.at.items()
+            if one == number
         ]
         return Setup(
             str(installed()), str(folder), str(signed), f"{signed}-votes", self.world.origin, self.world.created, WINDOW_S,

@@ -19,8 +19,8 @@ from tests.foreign.toolchain import Missing
 
 ANY: tuple[Fault, ...] = (
     faults.kill_nodes, faults.kill_cometbft, faults.kill_application, faults.power_cut, faults.wiped_disk,
-    faults.wiped_disk_and_snapshot, faults.cut_sync, faults.false_snapshot, faults.pause, faults.partition, faults.partition, faults.reset, faults.slow_links,
-    faults.wrong_clock, faults.bad_proposals, faults.garbage, faults.stranger, faults.two_heads,
+    faults.wiped_disk_and_snapshot, faults.cut_sync, faults.false_snapshot, faults.pause, faults.partition, faults.partition, faults.cut_off,
+    faults.reset, faults.slow_links, faults.wrong_clock, faults.bad_proposals, faults.garbage, faults.stranger, faults.two_heads,
     faults.storm, faults.storm,
 )  # fmt: skip
 """What may come at any time; what stands twice comes twice as often."""
