@@ -5,7 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from hashlib import sha256
 from itertools import cycle
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.foreign import toolchain
 from tests.store.world import World, signer
 from tocsin.engine.cometbft import install
 from tocsin.engine.cometbft.engine import CometEngine
@@ -27,20 +28,36 @@ PATIENCE_S = 300.0
 """Only what never comes about takes so long."""
 
 
+_NOT_TO_BE_HAD = (*toolchain._UNREACHABLE, "cannot be had from PyPI", "No matching distribution")
+"""What Go, uv and pip end with where they reach no module proxy and no index."""
+
+
+@contextmanager
+def or_skip() -> Iterator[None]:
+    """Skips, with the reason, where Go or modules cannot be had; what cannot be built, or has another checksum, fails."""
+    try:
+        yield
+    except (EngineMissing, toolchain.Missing) as error:
+        if any(sign in str(error) for sign in _NOT_TO_BE_HAD):
+            pytest.skip(str(error))
+        raise
+
+
 @cache
-def _installed() -> Path | str:
+def _installed() -> Path | EngineMissing:
     try:
         return install.install(say=print)
     except EngineMissing as error:
-        return str(error)
+        return error
 
 
 def installed() -> Path:
-    """The program; skips, with the reason, where it cannot be built."""
+    """The program; skips where it cannot be had."""
     found = _installed()
-    if isinstance(found, str):
-        pytest.skip(found)
-    return found
+    with or_skip():
+        if isinstance(found, EngineMissing):
+            raise found
+        return found
 
 
 def now() -> int:

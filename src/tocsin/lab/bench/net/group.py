@@ -42,7 +42,7 @@ def build(say: Callable[[str], None]) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     go = install.find_go(cache)
     say(f"Building the Cosmos SDK peer by {go}; this takes some minutes.")
-    environment = {**os.environ, "GOTOOLCHAIN": "local", "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
+    environment = os.environ | install.GO_SETTINGS
     with tempfile.TemporaryDirectory(dir=cache) as work:
         built = Path(work) / "group"
         done = subprocess.run(
