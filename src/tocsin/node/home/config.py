@@ -186,7 +186,7 @@ def _wrong(path: Path, key: str, said: str) -> ConfigError:
     name = key.replace("[...]", "").rpartition(".")[2].partition("[")[0]
     if "unknown field" in said:
         return ConfigError(f"{path}: there is no key {key}; remove it, or correct its spelling.")
-    write = _WRITE.get(name, "what docs/operating says of it")
+    write = _WRITE.get(name, "what docs/reference/node-toml.md says of it")
     return ConfigError(f"{path}: {key} is missing or wrong ({said}); write {write}.")
 
 
