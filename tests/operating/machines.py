@@ -6,6 +6,7 @@ folder; and block times and notices, since nobody waits three days here. What th
 
 - `*At annan:*`, `*At each:*`, `*At each but annan:*`: on whose machine;
 - `*At annan, until it exits with 0:*`: the last line is repeated until it ends so;
+- `*Into node/node.toml of annan:*`: its block of TOML is added to the end of that file;
 - `*annan sends FILE to bureau:papers*`, without a block: how a file gets from one machine to others.
 """
 
@@ -31,9 +32,20 @@ NET = "health.example/tw/tainan"
 PASSPHRASE = "as long as a sentence, and nowhere else"
 SET_UP = ("git pull --ff-only", "make .venv/ready")
 """What brings a checkout up to date: `test_checkout.py` does it. Here all machines run the program that is tested."""
-_PART = re.compile(r"^\*(?P<mark>[^*\n]+)\*\n\n?(?:```sh\n(?P<block>.*?)^```)?|^```sh\n(?P<bare>.*?)^```", re.M | re.S)
+_PART = re.compile(
+    r"^\*(?P<mark>[^*\n]+)\*\n\n?(?:```(?:sh|toml)\n(?P<block>.*?)^```)?|^```sh\n(?P<bare>.*?)^```", re.M | re.S
+)
 _SENDS = re.compile(r"(\w+) sends (\S+) to (\w+):(\S+)")
 _AT = re.compile(r"At (\w+)(?: but (\w+))?(?:, until it exits with ([01]))?:")
+_INTO = re.compile(r"Into (\S+) of (\w+):")
+_PRINTED = (
+    ("DIGEST", "founding check", r"\b[0-9a-f]{64}\b"),
+    ("MESSAGE", "motion list", r"\b[0-9a-f]{64}\b"),
+    ("MESSAGE", "act report", r"\b[0-9a-f]{64}\b"),
+    ("LOG-KEY", "log.vkey", r"\S+\+[0-9a-f]{8}\+\S+"),
+    ("WITNESS-KEY", "node status node --json", r"(?<=\"witness\": \")[^\"]+"),
+)
+"""A word in CAPITALS, the command that prints what it stands for, and what that looks like."""
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["tests.operating.machines", "tocsin.cli.main"])
@@ -184,19 +196,20 @@ class Consortium:
         for mark, block in parts(page):
             sends = _SENDS.fullmatch(mark)
             at = _AT.fullmatch(mark)
+            into = _INTO.fullmatch(mark)
             if sends is not None:
-                self._send(sends[1], sends[2], sends[3], sends[4], each)
+                self.send(sends[1], sends[2], sends[3], sends[4], each)
+            elif into is not None:
+                machine = self.machines[into[2]]
+                with (machine.folder / into[1]).open("a", encoding="utf-8") as file:
+                    file.write(f"\n{self._for(machine, block)}")
             elif at is not None:
                 names = [one for one in each if one != at[2]] if at[1] == "each" else [at[1]]
-                self._at(names, block, int(at[3]) if at[3] else None)
+                self.at(names, block, int(at[3]) if at[3] else None)
         return {name: machine.said for name, machine in self.machines.items()}
 
-    def close(self) -> None:
-        for machine in self.machines.values():
-            machine.stop()
-        self._ports.close()
-
-    def _at(self, names: list[str], block: str, awaited: int | None) -> None:
+    def at(self, names: list[str], block: str, awaited: int | None = None) -> None:
+        """Run a block on these machines. `awaited`: how its last line is to end, however often it takes."""
         lines = [line for line in block.replace("\\\n", " ").splitlines() if line.strip()]
         for place, line in enumerate(lines):
             if line.startswith("export "):
@@ -210,6 +223,24 @@ class Consortium:
                 if "systemctl restart" in line and len(names) > 1:
                     self._ended(name, "tocsin node status node", Ended(1, ""), 0)
 
+    def send(self, sender: str, what: str, receiver: str, where: str, each: list[str]) -> None:
+        """Copy a file or a folder into a folder of another machine, or of `all`; from one, or from `Each`."""
+        for name in each if sender == "Each" else [sender]:
+            source = self.machines[name]
+            path = source.folder / what.replace("$ME", name)
+            for other in self.machines if receiver == "all" else [receiver]:
+                target = self.machines[other].folder / where
+                target.mkdir(parents=True, exist_ok=True)
+                if path.is_dir() and path != target:
+                    shutil.copytree(path, target, dirs_exist_ok=True)
+                elif path.is_file() and path.parent != target:
+                    shutil.copy(path, target)
+
+    def close(self) -> None:
+        for machine in self.machines.values():
+            machine.stop()
+        self._ports.close()
+
     def _ended(self, name: str, line: str, ended: Ended, awaited: int | None) -> None:
         machine = self.machines[name]
         until = time.monotonic() + PATIENCE_S
@@ -220,8 +251,8 @@ class Consortium:
         machine.said = ended.text
         self.heard(name, ended.text)
         assert ended.code == (awaited or 0), f"{name}$ {line}\n{ended.text}\n{machine.log()}"
-        found = re.findall(r"\b[0-9a-f]{64}\b", ended.text)
-        for word, command in (("DIGEST", "founding check"), ("MESSAGE", "motion list")):
+        for word, command, looks in _PRINTED:
+            found = re.findall(looks, ended.text)
             if command in line and found:
                 self.words[word] = found[0]
         if "node init" in line:
@@ -237,7 +268,7 @@ class Consortium:
         """A line as it is run on this machine."""
         line = line.partition("  # ")[0]
         line = re.sub(r"\$(\w+)", lambda found: machine.words[found[1]], line)
-        line = re.sub(r"\b(DIGEST|MESSAGE|NODE-ID)\b", lambda found: self.words[found[1]], line)
+        line = re.sub(r"\b(DIGEST|MESSAGE|NODE-ID|LOG-KEY|WITNESS-KEY)\b", lambda found: self.words[found[1]], line)
         for name, other in self.machines.items():
             line = line.replace(f"{name}.example:8440", f"127.0.0.1:{other.http}")
             line = line.replace(f"{name}.example:26656", f"127.0.0.1:{other.comet}")
@@ -245,24 +276,12 @@ class Consortium:
         line = line.replace("127.0.0.1:8440", f"127.0.0.1:{machine.http}")
         return line.replace("--charter pilot", f"--charter {self._charter}")
 
-    def _send(self, sender: str, what: str, receiver: str, where: str, each: list[str]) -> None:
-        for name in each if sender == "Each" else [sender]:
-            source = self.machines[name]
-            path = source.folder / what.replace("$ME", name)
-            for other in self.machines if receiver == "all" else [receiver]:
-                target = self.machines[other].folder / where
-                target.mkdir(parents=True, exist_ok=True)
-                if path.is_dir() and path != target:
-                    shutil.copytree(path, target, dirs_exist_ok=True)
-                elif path.is_file() and path.parent != target:
-                    shutil.copy(path, target)
-
 
 def parts(page: str) -> Iterator[tuple[str, str]]:
     """(mark, block) of each marked shell block and each mark that stands alone. A block without a mark is an error."""
     for found in _PART.finditer((PAGES / page).read_text(encoding="utf-8")):
         assert found["bare"] is None, f"{page}: nobody says on whose machine this is run:\n{found['bare']}"
         block = found["block"] or ""
-        known = _AT.fullmatch(found["mark"]) if block else _SENDS.fullmatch(found["mark"])
+        known = any(one.fullmatch(found["mark"]) for one in ((_AT, _INTO) if block else (_SENDS,)))
         assert known, f"{page}: {found['mark']!r} says nothing that is understood"
         yield found["mark"], block

@@ -57,7 +57,9 @@ def test_a_checkout_is_set_up_and_upgraded(tmp_path: Path) -> None:
     run(here, ".venv/bin/tocsin", "node", "--help")
     # The next release has other rules, and needs what is not installed yet.
     rules = published / RULES
-    rules.write_text(rules.read_text().replace("PROTOCOLS: tuple[int, ...] = (1,)", "PROTOCOLS: tuple[int, ...] = (1, 2)"))
+    rules.write_text(
+        rules.read_text().replace("PROTOCOLS: tuple[int, ...] = (1,)", "PROTOCOLS: tuple[int, ...] = (1, 2)")
+    )
     project = published / "pyproject.toml"
     project.write_text(f"{project.read_text()}\n# The next release.\n")
     commit(published)

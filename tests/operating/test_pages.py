@@ -15,6 +15,7 @@ import pytest
 from tests.engine.comet import installed
 from tests.node.net import until
 from tests.operating.machines import NET, PAGES, PASSPHRASE, Consortium, Machine, parts
+from tests.operating.test_neighbours import PLAYED as ELSEWHERE
 from tocsin import charters
 from tocsin.cli.acting import hand_in, status_of
 from tocsin.cli.output import Failure
@@ -217,7 +218,14 @@ def test_upgrade(consortium: Consortium) -> None:
 
 def test_every_page_is_played_or_has_nothing_to_play() -> None:
     pages = {path.name for path in PAGES.glob("*.md")}
-    assert {page for page in pages if list(parts(page))} == set(PLAYED)
+    assert {page for page in pages if list(parts(page))} == {*PLAYED, *ELSEWHERE}
+
+
+def test_the_first_page_says_which_are_played() -> None:
+    first = (PAGES / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\d+\. .*?\]\((\w+\.md)\)", first, re.M) == [*PLAYED, *ELSEWHERE]
+    read = re.findall(r"^- .*?\]\((\w+\.md)\)", first, re.M)
+    assert {*PLAYED, *ELSEWHERE, *read, "README.md"} == {path.name for path in PAGES.glob("*.md")}
 
 
 def test_configuration_on_a_page_can_be_read(tmp_path: Path) -> None:
