@@ -83,12 +83,16 @@ def rotation_statement(genesis: str, member: str, which: str, key: str) -> bytes
     return b"tocsin/v1/rotation\n" + encode([genesis, member, which, key])
 
 
+_read_genesis = msgspec.json.Decoder(Genesis).decode
+"""Made once, by one thread: msgspec crashes the process where two make the decoder of a type for the first time."""
+
+
 def decode_genesis(data: bytes) -> Genesis:
     """Read a genesis file; raises GenesisError with a sentence."""
     if len(data) > MAX_GENESIS:
         raise GenesisError(f"The genesis is larger than {MAX_GENESIS} bytes.")
     try:
-        genesis = msgspec.json.decode(data, type=Genesis)
+        genesis = _read_genesis(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise GenesisError(f"The genesis cannot be read: {error}.") from error
     if encode(genesis) != data:

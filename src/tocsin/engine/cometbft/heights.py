@@ -30,6 +30,9 @@ class _Entry(NamedTuple):
     restoring: bool = False
 
 
+_read_entry = msgspec.json.Decoder(_Entry).decode
+
+
 class Heights:
     """Two slots in a file, written in turn, so that the last entry but one is always whole."""
 
@@ -116,4 +119,4 @@ def _read(file: int, slot: int) -> _Entry | None:
     content = data[32:].rstrip(b"\0")
     if hashlib.sha256(content).digest() != data[:32]:
         return None
-    return msgspec.json.decode(content, type=_Entry)
+    return _read_entry(content)

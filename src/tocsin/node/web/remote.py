@@ -100,6 +100,10 @@ class RemoteHead(NamedTuple):
     root: bytes
 
 
+for _kind in (Standing, list[BlockFile], list[SentPlace], Taken):
+    msgspec.json.Decoder(_kind)  # before threads do: msgspec crashes where two are the first to read a type
+
+
 def caller() -> httpx.Client:
     """What a process calls other nodes with; any thread may use it."""
     limits = httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS)
