@@ -23,7 +23,7 @@ FOUR: tuple[Fault, ...] = (
 )  # fmt: skip
 SEVEN: tuple[Fault, ...] = (faults.kill_nodes, faults.partition, faults.cut_off)
 TWO_LEVELS: tuple[tree.Fault, ...] = (
-    tree.kill_carrier, tree.garbage, tree.disk_full, tree.wrong_clock, tree.two_heads,
+    tree.kill_carrier, tree.garbage, tree.disk_full, tree.cut_off, tree.cut_calls, tree.wrong_clock, tree.two_heads,
 )  # fmt: skip
 
 

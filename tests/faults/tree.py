@@ -20,19 +20,22 @@ from pathlib import Path
 from random import Random
 
 from tests.engine.comet import PATIENCE_S, cometbft_below, installed
+from tests.faults import links, wires
 from tests.faults.disk import Broken, Disk, agree, fill, placed, read, small_disk
+from tests.foreign.toolchain import Missing
 from tests.paths import ROOT
 from tests.store.drive import verify_all
 from tocsin.client.signing import VALID_FOR_MS, cosign_checkpoint, sign_acts, sign_checkpoint
 from tocsin.kernel.acts import Act, Concur, Evidence, Judge, Present, Subject, Submit
 from tocsin.kernel.digest import message_id
 from tocsin.kernel.envelope import Envelope, Refusal, decode
+from tocsin.kernel.quorum import finality
 from tocsin.kernel.reasons import Reason
 from tocsin.node.home import config as configs
 from tocsin.node.home import places
 from tocsin.node.keys import Keystore
 from tocsin.node.trial import testnet
-from tocsin.node.web.remote import Remote, RemoteError, Taken, caller
+from tocsin.node.web.remote import Remote, RemoteError, Standing, Taken, caller
 from tocsin.store.fsck import fsck
 from tocsin.store.records import StoredBlock
 from tocsin.store.store import Store
@@ -40,6 +43,8 @@ from tocsin.store.watermark import Watermark
 from tocsin.tlog import Checkpoint, checkpoint, note
 
 UPPER, LOWER = "testnet.example/1-1", "testnet.example/2-1"
+EDGES = ((LOWER, UPPER), (UPPER, LOWER))
+"""From where to where is carried."""
 RELAY = "2-1-a1"
 SMALL = "2-1-a2"
 """Whose disk can be filled."""
@@ -80,6 +85,7 @@ class Running:
         testnet.write(folder, nets, "cometbft", lambda net: testnet.pilot(net, 5), block_ms=200)
         self._mounted = contextlib.ExitStack()
         self.small = self._move(configs.load(folder / SMALL).data_dir)
+        self.links = wires.connect(folder, links.install())
         begin(folder)
         self.tree = testnet.load(folder)
         self.keys = Keystore.open(folder / "keys.json", warn=lambda _: None)
@@ -128,6 +134,7 @@ class Running:
         for pid in cometbft_below(self.folder):
             os.kill(pid, signal.SIGKILL)
         self.client.close()
+        self.links.close()
         self._mounted.close()
 
     @property
@@ -223,6 +230,10 @@ class Running:
         name = next(one for one in self.tree.net(origin).members if one not in self.down)
         return Remote(self.client, self.tree.node(name).url, origin)
 
+    def status(self, name: str, origin: str) -> Standing:
+        """What a node says of a network; raises RemoteError."""
+        return Remote(self.client, self.tree.node(name).url, origin).status()
+
     def size(self, origin: str) -> int:
         """Of a log, as somebody tells it."""
         size = 0
@@ -243,6 +254,18 @@ class Running:
         for origin in (UPPER, LOWER):
             self.submit(origin, self.tree.net(origin).own[1], [Present(1)], LIVE_S)
         return time.monotonic() - start
+
+    def final(self) -> float:
+        """Seconds until what stands now is final on every node that is up."""
+        start = time.monotonic()
+        for origin, head in [(origin, self.size(origin)) for origin in (UPPER, LOWER)]:
+            for name in self.tree.net(origin).members:
+                if name not in self.down:
+                    self._await_final(name, origin, head)
+        return time.monotonic() - start
+
+    def _await_final(self, name: str, origin: str, head: int) -> None:
+        _until(lambda: self.status(name, origin).final >= head, f"{name} has no final head of {origin} at {head}")
 
     def check(self) -> tuple[float, list[int]]:
         """Everything; seconds to liveness, and the sizes at which all agree."""
@@ -277,8 +300,8 @@ class Running:
                 heads[name] = (said.size, said.final, said.error)
             if len({size for pair in heads.values() for size in pair[:2]}) != 1:
                 return f"{origin} stands at (size, final, error) {heads}"
-        for source, target in ((LOWER, UPPER), (UPPER, LOWER)):
-            sent, came = self._sent(source, target), self._came(source, target)
+        for source, target in EDGES:
+            sent, came = self._sent(source, target), self.came(source, target)
             if sent != came:
                 return f"{source} sent {len(sent)} leaves to {target}, of which came {len(came)}"
         return ""
@@ -295,7 +318,7 @@ class Running:
         leaves = map(json.loads, self._leaves(source))
         return [number for leaf in leaves for to, number in leaf.get("to") or [] if to == target]
 
-    def _came(self, source: str, target: str) -> list[int]:
+    def came(self, source: str, target: str) -> list[int]:
         """The numbers of what came from a neighbour, likewise."""
         leaves = [json.loads(one) for one in self._leaves(target) if one.startswith(b'{"leaf":"relayed"')]
         return [leaf["number"] for leaf in leaves if leaf["peer"] == source]
@@ -318,8 +341,8 @@ class Running:
                 raise Broken(f"{origin}: {digest} was taken, and stands nowhere")
             if where == origin and receipt is not None and stands[digest][0] != receipt.height:
                 raise Broken(f"{origin}: {digest} had a receipt for {receipt.height}, and stands at {stands[digest]}")
-        for source, target in ((LOWER, UPPER), (UPPER, LOWER)):
-            came = self._came(source, target)
+        for source, target in EDGES:
+            came = self.came(source, target)
             if came != list(range(1, len(came) + 1)):
                 raise Broken(f"from {source} came, in this order: {came}")
         return blocks[-1].size
@@ -481,6 +504,64 @@ def wrong_clock(run: Running) -> str:
     return f"{name} by {skew:+} s; the others went on after {took:.1f} s"
 
 
+def cut_calls(run: Running) -> str:
+    """Calls from and to some nodes are cut, of cosignatures and of the relay: both networks go on, heads are not final
+    where too few can be asked, nothing is carried through a carrier that is cut; then all of it comes back."""
+    victims = sorted(run.chance.sample(run.names, run.chance.randint(1, len(run.names))))
+    run.links.cut(wires.of(run.links, victims, wires.CALLS))
+    took = run.live()
+    time.sleep(2)  # what was asked for before is through
+    sizes = {
+        origin: max(run.status(name, origin).size for name in run.tree.net(origin).members) for origin in (UPPER, LOWER)
+    }
+    carried = [len(run.came(*edge)) for edge in EDGES]
+    run.live()
+    time.sleep(run.chance.uniform(1, 5))
+    stuck = []
+    for origin in (UPPER, LOWER):
+        members = run.tree.net(origin).members
+        if len(set(members) - set(victims)) < finality(len(members)):
+            stuck.append(origin)
+            for name in members:
+                if (final := run.status(name, origin).final) > sizes[origin]:
+                    raise Broken(f"{name} has a final head of {origin} at {final}, and could ask too few")
+    if RELAY in victims and (now := [len(run.came(*edge)) for edge in EDGES]) != carried:
+        raise Broken(f"leaves came over while {RELAY} could ask nobody: up and down {carried}, then {now}")
+    run.links.heal()
+    again = run.final()
+    return f"{', '.join(victims)}; final after {again:.1f} s, meanwhile not in {stuck}; blocks after {took:.1f} s"
+
+
+def slow_calls(run: Running) -> str:
+    """Calls from and to some nodes are late and narrow; blocks and final heads come all the while."""
+    victims = sorted(run.chance.sample(run.names, run.chance.randint(1, len(run.names))))
+    delay, jitter = run.chance.randint(20, 400), run.chance.randint(0, 200)
+    rate = run.chance.choice([None, 64, 256])
+    run.links.slow(wires.of(run.links, victims, wires.CALLS), delay, jitter, rate)
+    time.sleep(run.chance.uniform(2, 5))
+    took, final = run.live(), run.final()
+    run.links.heal()
+    return (
+        f"{', '.join(victims)} with {delay} ms +- {jitter}, {rate or 'any'} KB/s; blocks after {took:.1f} s, final after "
+        f"{final:.1f} s more"
+    )
+
+
+def cut_off(run: Running) -> str:
+    """All wires of a node are cut, perhaps of the one that carries: the others go on and have final heads."""
+    name = run.chance.choice(run.names)
+    run.down.add(name)
+    run.links.cut(wires.of(run.links, [name]))
+    took, final = run.live(), run.final()
+    time.sleep(run.chance.uniform(0, 5))
+    for origin in run.tree.node(name).networks:
+        if (size := run.status(name, origin).size) >= (head := run.size(origin)):
+            raise Broken(f"{name} has {size} leaves of {origin}, which has {head}, and could ask nobody")
+    run.links.heal()
+    run.down.discard(name)
+    return f"{name}; the others went on after {took:.1f} s, final after {final:.1f} s more"
+
+
 def two_heads(run: Running) -> str:
     """A member above cosigns two heads of one size; another shows both, and the log has it."""
     net = run.tree.net(UPPER)
@@ -512,7 +593,10 @@ def garbage(run: Running) -> str:
             config = configs.load(run.folder / name)
             for address in (config.listen, *(use.cometbft.listen for use in config.networks)):
                 host, _, port = address.rpartition(":")
-                for start in (b"", b"POST /" + UPPER.encode() + b"/envelopes HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n"):
+                for start in (
+                    b"",
+                    b"POST /" + UPPER.encode() + b"/envelopes HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n",
+                ):
                     with contextlib.suppress(OSError):
                         one = stack.enter_context(socket.create_connection((host, int(port)), timeout=2))
                         held += 1
@@ -527,8 +611,9 @@ def garbage(run: Running) -> str:
 
 
 ANY: tuple[Fault, ...] = (
-    kill_node, kill_carrier, power_cut, pause, wrong_clock, kill_node, garbage, reset_node, disk_full
-)
+    kill_node, kill_carrier, power_cut, pause, wrong_clock, kill_node, garbage, reset_node, disk_full,
+    cut_calls, slow_calls, cut_off,
+)  # fmt: skip
 
 
 def _until(done: Callable[[], bool], what: str, limit: float = LIVE_S) -> None:
@@ -543,7 +628,8 @@ def _until(done: Callable[[], bool], what: str, limit: float = LIVE_S) -> None:
 
 
 def run(folder: Path, seed: int, plan: Sequence[Fault] | None, seconds: float, say: Callable[[str], None]) -> int:
-    """Faults of a plan, or for so many seconds such as the seed draws, then a liar above; how many. Raises Broken."""
+    """Faults of a plan, or for so many seconds such as the seed draws, then a liar above; how many. Raises Broken,
+    Missing."""
     start = time.monotonic()
     chance = Random(seed)
     running = Running(folder, seed)
@@ -561,7 +647,9 @@ def run(folder: Path, seed: int, plan: Sequence[Fault] | None, seconds: float, s
             _one(running, two_heads, say)
             done += 1
         running.examine()
-        say(f"fsck of every disk found nothing; {len(running.taken)} envelopes, {len(running.messages)} records went up")
+        say(
+            f"fsck of every disk found nothing; {len(running.taken)} envelopes, {len(running.messages)} records went up"
+        )
     finally:
         running.close()
     return done
@@ -596,7 +684,7 @@ def main() -> int:
                 folder, options.seed, None, options.minutes * 60,
                 lambda line: print(f"{time.monotonic() - start:7.1f}  {line}", flush=True),
             )  # fmt: skip
-        except Broken as error:
+        except (Broken, Missing) as error:
             print(f"BROKEN with --seed {options.seed} on two levels: {error}", file=sys.stderr)
             return 1
     print(f"{done} faults, all laws held")
