@@ -120,7 +120,7 @@ def test_the_status_says_that_nobody_is_missing(running: Running) -> None:
 
     def whole() -> bool:
         # On a busy machine a CometBFT takes longer to answer than it is given.
-        said.update(json.loads(command("node", "status", running.folder / "2-1-a1", "--json", code=None)))
+        said.update(json.loads(command("status", running.folder / "2-1-a1", "--json", code=None)))
         return all(one["well"] and not one["away"] for one in said["diagnosis"].values())
 
     until(whole)
@@ -232,10 +232,19 @@ def test_after_a_start_of_all_the_last_head_is_final_without_a_new_block(running
         (("testnet", "4", "--dir", "{}", "--levels", "2,1"), "1 network at the top"),
         (("testnet", "1", "--dir", "{}"), "2 agencies or more"),
         (("testnet", "4", "--dir", "{}", "--levels", "1,x"), "like 1,2"),
+        (("testnet", "4", "--dir", "{}", "--levels", "1,999999999999"), "more than 1,000 seats"),
+        (("testnet", "2", "--dir", "{}", "--engine", "follow", "--block-ms", "1"), ">= 10); name another pause"),
+        (("testnet", "2", "--dir", "{}", "--engine", "follow", "--veto-window", "-5"), "--veto-window -5 cannot be"),
+        (("testnet", "2", "--dir", "/dev/null/below", "--engine", "follow"), "name another place"),
         (("testnet", "stop", "--dir", "{}"), "holds no tree"),
+        (("status", "{}"), "tocsin node init"),
+        (("node", "init", "{}", "--papers", "{}"), "directory; name another"),
+        (("monitor", "{}", "--dir", "{}", "--member", "a=http://127.0.0.1:9"), "directory; name another"),
+        (("monitor", "x", "--dir", "{}", "--member", "a=http://127.0.0.1:9", "--every", "nan"), "up to a day"),
         (("node", "start", "{}"), "tocsin node init"),
         (("node", "status", "{}"), "tocsin node init"),
     ],
 )
 def test_mistakes_get_a_sentence(tmp_path: Path, words: tuple[str, ...], sentence: str) -> None:
     assert sentence in command(*(word.format(tmp_path / "new") for word in words), code=2)
+    assert not (tmp_path / "new").exists()

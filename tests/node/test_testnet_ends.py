@@ -6,10 +6,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.engine.comet import installed
 from tests.node.net import PATIENCE_S, command, until
+from tocsin.engine.cometbft import install
 from tocsin.node.trial import testnet
 from tocsin.node.web.remote import RemoteError
 
@@ -58,6 +60,34 @@ def test_of_a_tree_that_is_started_again_the_nodes_that_ran_go_on(folder: Path) 
     assert "has ended" in command("testnet", "start", "--dir", folder, code=2)
     assert testnet.running(folder, first)
     assert not testnet.running(folder, second)
+
+
+def test_a_missing_cometbft_is_said_before_anything_is_done(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(install.ELSEWHERE, str(folder / "nothing"))
+    assert "Run `tocsin engine install`" in command("testnet", "2", "--dir", folder, code=2)
+    assert not folder.exists()
+    tree = testnet.write(folder, testnet.shape(2, [1]), "follow")
+    (folder / testnet.FILE).write_bytes(msgspec.json.encode(msgspec.structs.replace(tree, engine="cometbft")))
+    assert "Run `tocsin engine install`" in command("testnet", "start", "--dir", folder, code=2)
+    assert pids(folder) == [0, 0]
+
+
+def test_who_waits_in_vain_hears_what_a_network_lacks(folder: Path) -> None:
+    tree = testnet.write(folder, testnet.shape(2, [1]), "follow")
+    first = folder / tree.nodes[0].name
+    (database,) = (first / "data").rglob("node.db")
+    database.write_bytes(b"no database")
+    testnet.start(folder, [tree.nodes[0].name])
+    said = []
+
+    def waited_in_vain() -> bool:
+        with pytest.raises(testnet.TestnetError) as caught:
+            testnet.wait_ready(folder, 0)
+        said.append(str(caught.value))
+        return "testnet.example/1-1: " in said[-1]
+
+    until(waited_in_vain)
+    assert str(database) in said[-1]
 
 
 def test_peers_that_cannot_be_declared_end_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ from tocsin.node.finality import collector
 VERBS = {
     "demo": "demo", "replay": "replay", "calibrate": "replay", "verify": "verify", "networks": "ledger",
     "log": "ledger", "fsck": "ledger", "charter": "charter", "keys": "keys", "founding": "founding", "node": "node",
-    "act": "act", "motion": "motion", "testnet": "testnet", "monitor": "monitor", "engine": "engine", "bench": "bench",
+    "status": "node", "act": "act", "motion": "motion", "testnet": "testnet", "monitor": "monitor", "engine": "engine",
+    "bench": "bench",
 }  # fmt: skip
 """Each verb and the module here that adds it."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tocsin.cli.output import Failure, add_json, print_json
+from tocsin.cli.output import Failure, add_json, print_json, unusable
 from tocsin.cli.verify import read
 from tocsin.client.signing import SigningError, verify_founding
 from tocsin.engine.signatures import Verifier
@@ -50,6 +50,8 @@ def run(options: argparse.Namespace) -> int:
     pairs = [text.partition("=") for text in options.member]
     if not all(separator for _, separator, _ in pairs):
         raise Failure("Name a member's node as ID=URL, like annan=http://10.0.0.1:8440.")
+    if not 0 < options.every <= 86_400:
+        raise Failure("Write --every as seconds between two looks, more than 0 and up to a day.")
     stopping = threading.Event()
     if not options.once:
         for one in (signal.SIGINT, signal.SIGTERM):
@@ -58,8 +60,10 @@ def run(options: argparse.Namespace) -> int:
         with ExitStack() as stack:
             monitor = _open(options, {id: url.rstrip("/") for id, _, url in pairs}, stack)
             return _look(monitor, options, stopping)
-    except (StoreError, OSError, ValueError) as error:
+    except (StoreError, ValueError) as error:
         raise Failure(str(error)) from error
+    except OSError as error:
+        raise unusable(error) from error
 
 
 def _open(options: argparse.Namespace, urls: dict[str, str], stack: ExitStack) -> Monitor:

@@ -12,7 +12,7 @@ import msgspec
 
 from tocsin.cli.acting import ADDRESS, act, address_of, as_written, clock, keystore, load, membership, status_of
 from tocsin.cli.neighbours import run_meet, run_observer, run_part
-from tocsin.cli.output import Failure, add_json, print_json
+from tocsin.cli.output import Failure, add_json, print_json, unusable
 from tocsin.cli.papers import add_papers, papers_of
 from tocsin.cli.reset import run_reset
 from tocsin.engine.cometbft.home import node_id
@@ -30,7 +30,7 @@ from tocsin.store.errors import StoreError
 
 
 def add(verbs: Any) -> None:
-    """Add the verb with its actions."""
+    """Add the verb with its actions, and `status`, which is asked for most, as a verb of its own too."""
     node = verbs.add_parser("node", help="run an agency's own node", epilog="Example: tocsin node start annan")
     actions = node.add_subparsers(required=True, metavar="ACTION")
 
@@ -53,7 +53,9 @@ def add(verbs: Any) -> None:
     start = _action(actions, "start", "run the node until it is told to stop", run_start, "tocsin node start annan")
     start.add_argument("--passphrase-file", type=Path, help="in place of that of the configuration")
 
-    _action(actions, "status", "where each network stands, and who is missing", run_status, "tocsin node status annan")
+    stands = "where each network stands, and who is missing"
+    _action(actions, "status", stands, run_status, "tocsin node status annan")
+    _action(verbs, "status", f"{stands}: the same as `tocsin node status`", run_status, "tocsin status annan")
 
     join = _action(
         actions, "join", "say that this node is at the head: its keys count from then on", run_join,
@@ -119,8 +121,10 @@ def run_init(options: argparse.Namespace) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         found_here(checked, genesis_bytes, founding_bytes)
         rewrite.save(config, path, before)
-    except (ConfigError, StoreError, ValueError, OSError) as error:
+    except (ConfigError, StoreError, ValueError) as error:
         raise Failure(str(error)) from error
+    except OSError as error:
+        raise unusable(error) from error
     said = {"config": str(path), "origin": genesis.origin, "genesis": genesis.digest}
     if options.engine == "cometbft":
         said["cometbft"] = node_id_of(checked, genesis.origin)
@@ -235,11 +239,6 @@ def _pairs(texts: list[str]) -> dict[str, str]:
     if not all(separator for _, separator, _ in pairs):
         raise Failure("Name another member's node as ID=URL, like bureau=http://10.0.0.2:8440.")
     return {id: url.rstrip("/") for id, _, url in pairs}
-
-
-
-
-
 
 
 def _log(network: str, sentence: str) -> None:

@@ -14,6 +14,13 @@ class Failure(Exception):
     """Something could not be done; the sentence says what happened and what to do next."""
 
 
+def unusable(error: OSError) -> Failure:
+    """What the machine refused, as a sentence; with the path, where it was one."""
+    if error.filename is None:
+        return Failure(str(error))
+    return Failure(f"{error.filename} cannot be used: {error.strerror}; name another place.")
+
+
 def print_json(value: Any) -> None:
     """One indented JSON value on standard output."""
     sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")

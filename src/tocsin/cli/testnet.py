@@ -9,10 +9,14 @@ from typing import Any
 
 import msgspec
 
-from tocsin.cli.output import Failure, add_json, print_json
+from tocsin.charters import CharterError
+from tocsin.cli.output import Failure, add_json, print_json, unusable
 from tocsin.node.trial import testnet
 from tocsin.node.web.remote import RemoteError
 from tocsin.store.errors import StoreError
+
+_MOST_SEATS = 1000
+_TOO_MANY = f"That would be more than {_MOST_SEATS:,} seats; one machine does not carry it. Name fewer."
 
 
 def add(verbs: Any) -> None:
@@ -50,8 +54,12 @@ def run(options: argparse.Namespace) -> int:
             tree = testnet.wait_ready(folder)
             if options.what != "start":
                 testnet.link(folder)
-    except (testnet.TestnetError, StoreError, RemoteError, OSError) as error:
+    except CharterError as error:
+        raise Failure(f"--veto-window {options.veto_window} cannot be: {error} Name another.") from error
+    except (testnet.TestnetError, StoreError, RemoteError) as error:
         raise Failure(str(error)) from error
+    except OSError as error:
+        raise unusable(error) from error
     if options.json:
         print_json({"dir": str(folder), **msgspec.to_builtins(tree)})
     else:
@@ -63,6 +71,7 @@ def run(options: argparse.Namespace) -> int:
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """So that a closed terminal and `kill` end us as Ctrl-C does, and not in the middle."""
+
     def end(number: int, _: object) -> None:
         raise SystemExit(128 + number)
 
@@ -80,9 +89,12 @@ def _make(folder: Path, options: argparse.Namespace) -> None:
     counts = options.levels.split(",")
     if not all(one.isdecimal() for one in counts):
         raise Failure("Write --levels as numbers of networks from the top, like 1,2.")
+    # Counted before it is made, which would fill the memory.
+    if len(options.what + options.levels) > 1000 or int(options.what) * sum(map(int, counts)) > _MOST_SEATS:
+        raise Failure(_TOO_MANY)
     nets = testnet.shape(int(options.what), [int(one) for one in counts])
-    if sum(len(net.members) for net in nets) > 1000:
-        raise Failure("That would be more than 1,000 seats; one machine does not carry it.")
+    if sum(len(net.members) for net in nets) > _MOST_SEATS:
+        raise Failure(_TOO_MANY)
     testnet.write(
         folder, nets, options.engine, lambda net: testnet.pilot(net, options.veto_window), block_ms=options.block_ms
     )

@@ -44,7 +44,7 @@ def read(path: Path, most: int) -> bytes:
         with path.open("rb") as file:
             data = file.read(most + 1)
     except OSError as error:
-        raise Failure(f"{path} cannot be read: {error.strerror}.") from error
+        raise Failure(f"{path} cannot be read: {error.strerror}; name another.") from error
     if len(data) > most:
-        raise Failure(f"{path} is larger than {most} bytes; it is not what it should be.")
+        raise Failure(f"{path} is larger than {most} bytes and not what it should be; name another.")
     return data

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from tocsin import charters
 from tocsin.client.signing import VALID_FOR_MS, SeedSigner, found_with, sign_acts
+from tocsin.engine.cometbft import install
 from tocsin.engine.cometbft.home import node_id
 from tocsin.kernel.acts import Act, Judge, Keys, PeerMotion, PeerTerms, Submit
 from tocsin.kernel.charter import Charter
@@ -131,16 +132,23 @@ def write(
 ) -> Tree:  # fmt: skip
     """Keys, geneses, configurations and data directories of a tree, below an empty or new directory.
 
-    Raises TestnetError. `block_ms`: CometBFT's pause after a block.
+    `block_ms`: CometBFT's pause after a block. Raises TestnetError, and CharterError where `charter` cannot be; nothing
+    is written then.
     """
     if folder.exists() and any(folder.iterdir()):
         raise TestnetError(f"{folder} is not empty; name another directory, or remove it after `tocsin testnet stop`.")
-    folder.mkdir(parents=True, exist_ok=True)
+    _look_for(engine)
+    try:
+        msgspec.convert({"block-ms": block_ms}, CometUse)
+    except msgspec.ValidationError as error:
+        said = str(error).partition(" - at ")[0]
+        raise TestnetError(f"CometBFT cannot pause {block_ms} ms after a block ({said}); name another pause.") from None
     keys = Keystore()
+    geneses = {net.origin: _genesis(net, charter(net), keys) for net in nets}
+    folder.mkdir(parents=True, exist_ok=True)
     names = sorted({member for net in nets for member in net.members})
     ports = iter(_free_ports(len(names) + 2 * sum(len(net.members) for net in nets)))
     urls = {name: f"http://127.0.0.1:{next(ports)}" for name in names}
-    geneses = {net.origin: _genesis(net, charter(net), keys) for net in nets}
     uses: dict[str, list[NetworkUse]] = {name: [] for name in names}
     for net in nets:
         comet = {member: f"127.0.0.1:{next(ports)}" for member in net.members}
@@ -170,6 +178,15 @@ def write(
     tree = Tree(engine, list(nets), nodes)
     _save(folder, tree)
     return tree
+
+
+def _look_for(engine: EngineName) -> None:
+    """Say now that CometBFT is missing: the nodes would start without it, and say so in their logs only."""
+    if engine == "cometbft":
+        try:
+            install.find()
+        except install.EngineMissing as error:
+            raise TestnetError(str(error)) from error
 
 
 def _relayed(nets: Sequence[Net], net: Net, member: str) -> list[Net]:
@@ -209,9 +226,7 @@ def _write_node(
         own.add(use.origin, "", "log", keys.signer(use.origin, "", "log"))
     listen = url.removeprefix("http://")
     # All nodes of the tree call from one address.
-    config = Config(
-        listen, Path("data"), Path("signed-heads"), Path("keys.json"), uses, connections_per_address=512
-    )
+    config = Config(listen, Path("data"), Path("signed-heads"), Path("keys.json"), uses, connections_per_address=512)
     node.mkdir(exist_ok=True)
     (node / configs.NAME).write_text(configs.render(config), encoding="utf-8")
     own.save_plain(node / "keys.json", lambda _: None)
@@ -244,8 +259,9 @@ def load(folder: Path) -> Tree:
 
 
 def start(folder: Path, only: Sequence[str] | None = None) -> Tree:
-    """Start the nodes that do not run, or those named; returns at once."""
+    """Start the nodes that do not run, or those named; returns at once. Raises TestnetError."""
     tree = load(folder)
+    _look_for(tree.engine)
     for place, node in enumerate(tree.nodes):
         if (only is None or node.name in only) and not running(folder, node):
             tree.nodes[place] = msgspec.structs.replace(node, pid=_spawn(folder / node.name))
@@ -283,23 +299,29 @@ def wait_ready(folder: Path, timeout_s: float = READY_S) -> Tree:
     until = time.monotonic() + timeout_s
     with caller() as client:
         for node in tree.nodes:
-            while not _ready(client, node):
+            # A network's error does not end the wait: its node tries again, and many an error passes.
+            while (missing := _unready(client, node)) is not None:
                 if not running(folder, node):
                     raise TestnetError(f"{node.name} has ended; {folder / node.name / 'node.log'} says why.")
                 if time.monotonic() > until:
                     raise TestnetError(
-                        f"{node.name} was not ready in {timeout_s:g} s; look at `tocsin node status "
+                        f"{node.name} was not ready in {timeout_s:g} s. {missing}Look at `tocsin node status "
                         f"{folder / node.name}` and at its node.log."
                     )
                 time.sleep(_LOOK_S)
     return tree
 
 
-def _ready(client: httpx.Client, node: Node) -> bool:
+def _unready(client: httpx.Client, node: Node) -> str | None:
+    """None for a node that is ready; else what its networks say is wrong, if they say anything."""
     with suppress(RemoteError, msgspec.DecodeError, KeyError):
         status, data = call(client, "GET", f"{node.url}/status", 4 * 1024 * 1024)
-        return status == 200 and all(one["runs"] and one["final"] > 0 for one in msgspec.json.decode(data)["networks"])
-    return False
+        networks = msgspec.json.decode(data)["networks"]
+        if status == 200 and all(one["runs"] and one["final"] > 0 for one in networks):
+            return None
+        told = ((one["origin"], one["error"] or one["trouble"]) for one in networks)
+        return "".join(f"{origin}: {what} " for origin, what in told if what)
+    return ""
 
 
 def stop(folder: Path, only: Sequence[str] | None = None) -> list[str]:
