@@ -39,4 +39,4 @@ soak: .venv/ready ## Faults on real processes: MINUTES=6 each on 4 and 7 validat
 	$(RUN)/python -m tests.faults.run --minutes $(or $(MINUTES),6) $(if $(SEED),--seed $(SEED))
 	$(RUN)/python -m tests.faults.tree --minutes $(or $(MINUTES),6) $(if $(SEED),--seed $(SEED))
 
-.PHONY: help run test check generate bench soak
+.PHONY: help run test check generate bench bench-net soak
