@@ -179,6 +179,9 @@ def test_an_agency_from_init_to_join_and_through_a_reset(nodes: Nodes, tmp_path:
         nodes.act(RELAY, LOWER, net.own[1], Judge(message, "endorse", None, "officer", None, None))
         until(lambda: status(home)["height"] == nodes.live(RELAY, LOWER).records.durable[0])
         assert json.loads(command("node", "join", home, "--json"))["member"] == "new"
+        # Whose answer was lost tries again.
+        until(lambda: status(home)["height"] == nodes.live(RELAY, LOWER).records.durable[0])
+        assert command("node", "join", home) == f"new has joined {LOWER} already.\n"
         until(lambda: status(home)["signers"] == [*net.own, "new"])
         assert "no member here" not in command("node", "status", home)
         assert "Stop the node first" in command("node", "reset", home, "--network", LOWER, "--yes", code=2)

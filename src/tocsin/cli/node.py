@@ -10,13 +10,25 @@ from typing import Any
 
 import msgspec
 
-from tocsin.cli.acting import ADDRESS, act, address_of, as_written, clock, keystore, load, membership, status_of
+from tocsin.cli.acting import (
+    ADDRESS,
+    Refused,
+    act,
+    address_of,
+    as_written,
+    clock,
+    keystore,
+    load,
+    membership,
+    status_of,
+)
 from tocsin.cli.neighbours import run_meet, run_observer, run_part
 from tocsin.cli.output import Failure, add_json, print_json, unusable
 from tocsin.cli.papers import add_papers, papers_of
 from tocsin.cli.reset import run_reset
 from tocsin.engine.cometbft.home import node_id
 from tocsin.kernel.acts import Join
+from tocsin.kernel.reasons import Reason
 from tocsin.node import ceremony, diagnosis
 from tocsin.node.agency import Agency
 from tocsin.node.diagnosis import Diagnosis
@@ -204,11 +216,18 @@ def run_join(options: argparse.Namespace) -> int:
         ahead = height_of(Remote(client, url, use.origin) for url in use.members.values())
         if ahead > mine["height"]:
             raise Failure(f"This node has block {mine['height']}, others have {ahead}; wait until it has caught up.")
-    handed = act(options, [Join(mine["height"])])
+    try:
+        height = act(options, [Join(mine["height"])]).height
+        said = f"{use.member} has joined {use.origin} in block {height}."
+    except Refused as refused:
+        # By a try whose answer was lost, perhaps: whoever tries until it is done is told that it is.
+        if refused.reason != Reason.ALREADY_JOINED:
+            raise
+        height, said = mine["height"], f"{use.member} has joined {use.origin} already."
     if options.json:
-        print_json({"origin": use.origin, "member": use.member, "height": handed.height})
+        print_json({"origin": use.origin, "member": use.member, "height": height})
     else:
-        print(f"{use.member} has joined {use.origin} in block {handed.height}.")
+        print(said)
     return 0
 
 
