@@ -63,7 +63,7 @@ class Kernel:
             rows.update((key, self.archive.get(key)) for key in wanted)
         with any_protocol():
             outcome = kernel.apply_block(self.state, kernel.Block(step.at, envelopes), verdicts, rows)
-        assert refused(self.state, step.at, envelopes, verdicts) == outcome.dropped
+            assert refused(self.state, step.at, envelopes, verdicts) == outcome.dropped
         return outcome
 
     def advance(self, outcome: kernel.Outcome) -> None:

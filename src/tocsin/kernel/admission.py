@@ -7,6 +7,7 @@ from tocsin.kernel.draft import Draft
 from tocsin.kernel.envelope import Envelope
 from tocsin.kernel.reasons import Reason
 from tocsin.kernel.state import State
+from tocsin.kernel.upgrade import require_known
 
 MAX_AHEAD_MS = 3_600_000
 
@@ -60,8 +61,9 @@ def refused(
     """(position, reason) of the envelopes that no block at `at` (ms) may hold: those that `apply_block` drops.
 
     No act has a say: whether an envelope is consumed follows from the state at the start of the block and from the
-    envelopes before it (spec 3.1, spec 3.3).
+    envelopes before it (spec 3.1, spec 3.3). Raises UnknownProtocol as `apply_block` does.
     """
+    require_known(state)
     return refuse(Draft(state, max(at, state.meta.at), {}), envelopes, verdicts, {})
 
 

@@ -37,8 +37,6 @@ BLOCK_BYTES = 4 * 1024 * 1024
 """Of transactions in a block, as they travel."""
 _OPENED_BYTES = 2 * BLOCK_BYTES
 """Of the envelopes in them. Of 64 acts each they compress to a third, and half of that room would stay empty."""
-_CANDIDATES = 4
-"""Blocks proposed for one height whose outcome is remembered: one, unless rounds fail."""
 
 
 def chain_id(genesis: str) -> str:
@@ -100,17 +98,7 @@ class _Read(NamedTuple):
         return [list(islice(left, len(some))) for some in self.held]
 
 
-class _Block(NamedTuple):
-    """What a block would do, or does. `outcome` is of the envelopes that can be read; `codes`: what is to be said of
-    each transaction."""
-
-    outcome: Outcome
-    codes: list[list[Reason]]
-
-
 _Proposal = wire.PrepareProposal | wire.ProcessProposal | wire.FinalizeBlock
-_Key = tuple[int, int, tuple[bytes, ...], tuple[wire.Misbehavior, ...]]
-"""What a candidate depends on: height, time in ms, transactions, misbehaviour."""
 
 
 class _Finalized(NamedTuple):
@@ -146,7 +134,6 @@ class Application:
         self._pool = Pool(self.ledger, clock, verifier)
         self._observer = observer
         self._welcome = welcome
-        self._candidates: dict[_Key, _Block] = {}
         self._finalized: _Finalized | None = None
         self._snapshots = snapshots
         self._prune = prune
@@ -163,7 +150,6 @@ class Application:
         with self.lock:
             self._pool.reset()
             self._finalized = None
-            self._candidates.clear()
             self._restore = None
             if self._heights.restoring:
                 begin_anew(self._home, self._heights, self._records)
@@ -267,24 +253,16 @@ class Application:
             raise ValueError(f"No member of {origin} has a validator key: CometBFT cannot order it. Found it anew.")
         return wire.InitChainAnswer(None, _updates({}, first), self._hash())
 
-    # A block. Of what it may hold its three calls ask one function of the kernel, so that they agree (spec 3.3).
+    # A block. Of what it may hold its three calls ask one function of the kernel, so that they agree (spec 3.3). It
+    # is applied once it is decided: in the pause that CometBFT counts from then, and not while all wait for votes.
 
     def _read(self, proposal: _Proposal) -> _Read:
         held = _held(proposal.txs)
         return _Read((proposal.time or wire.Timestamp()).ms, held, *self._pool.take(list(chain.from_iterable(held))))
 
-    def _apply(self, proposal: _Proposal) -> _Block:
-        at = (proposal.time or wire.Timestamp()).ms
-        key = (proposal.height, at, proposal.txs, proposal.misbehavior)
-        known = self._candidates.get(key)
-        if known is not None:
-            return known
-        read = self._read(proposal)
-        outcome = self.ledger.propose(at, read.envelopes, read.verdicts, self._caught(proposal.misbehavior))
-        while len(self._candidates) >= _CANDIDATES:
-            del self._candidates[next(iter(self._candidates))]
-        self._candidates[key] = _Block(outcome, read.told(outcome.dropped))
-        return self._candidates[key]
+    def _told(self, read: _Read) -> list[list[Reason]]:
+        """What is to be said of each transaction that a block may not hold."""
+        return read.told(self.ledger.refused(read.at, read.envelopes, read.verdicts))
 
     def _caught(self, misbehavior: tuple[wire.Misbehavior, ...]) -> list[str]:
         """The keys of those that CometBFT proved to have voted twice; it names them by address only."""
@@ -295,10 +273,9 @@ class Application:
         return [keys[address] for address in named if address in keys]
 
     def _prepare(self, request: wire.PrepareProposal) -> wire.PrepareProposalAnswer:
-        """Of what came, which is within the size, what a block may not hold is left out. It is applied when it comes
-        back as a proposal: here while the others do so, who wait for it now."""
+        """Of what came, which is within the size, what a block may not hold is left out."""
         read = self._read(request)
-        told = read.told(self.ledger.refused(read.at, read.envelopes, read.verdicts))
+        told = self._told(read)
         if not any(map(any, told)):
             return wire.PrepareProposalAnswer(request.txs)
         kept: list[bytes] = []
@@ -314,13 +291,16 @@ class Application:
         return wire.PrepareProposalAnswer(tuple(kept))
 
     def _process(self, request: wire.ProcessProposal) -> wire.ProcessProposalAnswer:
-        return wire.ProcessProposalAnswer(wire.REJECT if any(map(any, self._apply(request).codes)) else wire.ACCEPT)
+        told = self._told(self._read(request))
+        return wire.ProcessProposalAnswer(wire.REJECT if any(map(any, told)) else wire.ACCEPT)
 
     def _finalize(self, request: wire.FinalizeBlock) -> wire.FinalizeBlockAnswer:
-        outcome, codes = self._apply(request)
+        read = self._read(request)
+        outcome = self.ledger.propose(read.at, read.envelopes, read.verdicts, self._caught(request.misbehavior))
         receipts = iter(outcome.receipts)
         results = tuple(
-            _result(max(told), encode([next(receipts) for code in told if code == Reason.ACCEPTED])) for told in codes
+            _result(max(told), encode([next(receipts) for code in told if code == Reason.ACCEPTED]))
+            for told in read.told(outcome.dropped)
         )
         answer = wire.FinalizeBlockAnswer(results, app_hash=self._hash())
         if outcome.changed:
@@ -349,7 +329,6 @@ class Application:
             self.ledger.commit(done.outcome)
         self._heights.kept(done.height)
         self._finalized = None
-        self._candidates.clear()
         self._pool.advance(done.outcome.consumed)
         if done.outcome.changed and _read_block_leaf(done.outcome.leaves[-1]).state is not None:
             self._snapshots.take(done.height, done.outcome.height)
