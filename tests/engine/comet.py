@@ -28,7 +28,7 @@ PATIENCE_S = 300.0
 """Only what never comes about takes so long."""
 
 
-_NOT_TO_BE_HAD = (*toolchain._UNREACHABLE, "cannot be had from PyPI", "No matching distribution")
+_NOT_TO_BE_HAD = (*toolchain.UNREACHABLE, "cannot be had from PyPI", "No matching distribution")
 """What Go, uv and pip end with where they reach no module proxy and no index."""
 
 

@@ -22,7 +22,7 @@ MODULE = Path(__file__).resolve().parent / "verifier"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tocsin-tests"
 
 # What Go says when it cannot fetch a module; a wrong checksum, by contrast, must fail the tests.
-_UNREACHABLE = ("dial tcp", "no such host", "i/o timeout", "connection refused", "TLS handshake timeout", "GOPROXY=off")
+UNREACHABLE = ("dial tcp", "no such host", "i/o timeout", "connection refused", "TLS handshake timeout", "GOPROXY=off")
 
 
 class Missing(Exception):
@@ -62,7 +62,7 @@ def build(go: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
         done = _run([go, "build", "-trimpath", "-buildvcs=false", "-o", f"{scratch}/bin/", ".", FSCK], cwd=MODULE)
         if done.returncode:
-            if any(sign in done.stderr for sign in _UNREACHABLE):
+            if any(sign in done.stderr for sign in UNREACHABLE):
                 raise Missing(f"the Go module proxy cannot be reached: {done.stderr.strip().splitlines()[-1]}")
             raise RuntimeError(f"the foreign verifiers do not build:\n{done.stderr}")
         # Another run may have been first; whole folders appear at once or not at all.

@@ -56,7 +56,7 @@ def run(go: Path, *arguments: str, **more: str) -> str:
         cwd=toolchain.CACHE,
     )  # fmt: skip
     if done.returncode:
-        if any(sign in done.stderr for sign in toolchain._UNREACHABLE):
+        if any(sign in done.stderr for sign in toolchain.UNREACHABLE):
             raise toolchain.Missing(f"the Go module proxy cannot be reached: {done.stderr.strip().splitlines()[-1]}")
         raise RuntimeError(f"go {' '.join(arguments)} failed:\n{done.stderr}")
     return done.stdout
